@@ -1,0 +1,1 @@
+"""FCIS: fully convolutional instance-aware semantic segmentation (CVPR 2017)."""

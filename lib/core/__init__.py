@@ -1,0 +1,1 @@
+"""Configuration, training loop, checkpoints, prediction."""
