@@ -47,8 +47,17 @@ struct CpuBackend {
     for (int64_t i = 0; i < n; ++i) body(i);
     return 0;
   }
+  // body(row, column) for rows x columns items; the inner loop is free of divisions and can be vectorised.
+  template <typename Body>
+  int for_each_2d(int64_t rows, int64_t columns, const Body& body, int64_t grain = 4096) const {
+#pragma omp parallel for schedule(static) if (rows * columns > grain)
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t c = 0; c < columns; ++c) body(r, c);
+    }
+    return 0;
+  }
   int zero(void* data, size_t bytes) const {
-    std::memset(data, 0, bytes);
+    if (bytes != 0) std::memset(data, 0, bytes);
     return 0;
   }
 };
@@ -59,6 +68,13 @@ __global__ void for_each_kernel(int64_t n, Body body) {
   const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x;
   for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += step) body(i);
 }
+
+template <typename Body>
+struct FlatBody {
+  Body body;
+  int64_t columns;
+  __device__ void operator()(int64_t i) const { body(i / columns, i % columns); }
+};
 
 // Runs each phase as a kernel on the caller's stream; returns the launch's cudaError_t (0 is success).
 struct CudaBackend {
@@ -72,7 +88,12 @@ struct CudaBackend {
     for_each_kernel<<<static_cast<unsigned>(blocks), threads, 0, stream>>>(n, body);
     return static_cast<int>(cudaGetLastError());
   }
+  template <typename Body>
+  int for_each_2d(int64_t rows, int64_t columns, const Body& body, int64_t = 0) const {
+    return for_each(rows * columns, FlatBody<Body>{body, columns});
+  }
   int zero(void* data, size_t bytes) const {
+    if (bytes == 0) return 0;
     return static_cast<int>(cudaMemsetAsync(data, 0, bytes, stream));
   }
 };
@@ -82,8 +103,19 @@ struct CudaBackend {
 
 // Declares `name_cpu` and `name_cuda` with one signature. The CUDA symbol is weak: where nvcc was absent it
 // stays null, and the glue reports "built without CUDA" instead of failing to load.
-#define FULLCONV_API(name, ...)                                                            \
-  extern "C" __attribute__((visibility("default"))) int name##_cpu(__VA_ARGS__);           \
+#define FULLCONV_API(name, ...)                                                  \
+  extern "C" __attribute__((visibility("default"))) int name##_cpu(__VA_ARGS__); \
   extern "C" __attribute__((visibility("default"), weak)) int name##_cuda(__VA_ARGS__)
+
+// For entry points that are the same on both machines: defined once in <op>_entries.h as
+// `int FC_ENTRY(name)(..., void* stream) { return FC_BACKEND(stream).for_each(...); }`, which <op>.cc and
+// <op>.cu include.
+#ifdef __CUDACC__
+#define FC_ENTRY(name) name##_cuda
+#define FC_BACKEND(stream) ::fullconv::CudaBackend(stream)
+#else
+#define FC_ENTRY(name) name##_cpu
+#define FC_BACKEND(stream) (static_cast<void>(stream), ::fullconv::CpuBackend())
+#endif
 
 #endif  // OPERATOR_CXX_COMMON_BACKEND_H_

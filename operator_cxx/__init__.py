@@ -1,0 +1,31 @@
+"""C++/CUDA operators, one folder each, built by `python -m operator_cxx.build` into one MXNet extension library.
+
+`c_library()` opens that library's plain C interface, which needs no MXNet.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from pathlib import Path
+
+__all__ = ["c_library", "library_path"]
+
+
+def library_path() -> Path:
+    """Where the built library is: `$FULLCONV_LIBRARY`, or lib/operators/libfullconv.so.
+
+    Raises FileNotFoundError, naming the file and the remedy, when it has not been built.
+    """
+    default = Path(__file__).resolve().parents[1] / "lib" / "operators" / "libfullconv.so"
+    path = Path(os.environ.get("FULLCONV_LIBRARY", default)).resolve()
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"the operator library {path} does not exist: build it with `sh init.sh` (or `python -m operator_cxx.build`)"
+        )
+    return path
+
+
+def c_library() -> ctypes.CDLL:
+    """The library as a ctypes handle: `fullconv_<operator>_{cpu,cuda}(pointers, sizes, attributes, workspace, stream)`."""
+    return ctypes.CDLL(str(library_path()))

@@ -1,0 +1,1 @@
+#include "operator_cxx/channel_operator/channel_operator_entries.h"
