@@ -1,0 +1,170 @@
+"""Images from disk to network input: reading, resizing, mean subtraction.
+
+An image is (h, w, 3) uint8 in B, G, R order; a tensor is (1, 3, H, W) float32 in R, G, B order, minus the
+means.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import Sequence
+
+import cv2
+import numpy as np
+from PIL import Image
+
+MAX_PIXELS = int(os.environ.get("FULLCONV_MAX_PIXELS", 10**8))
+_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+
+
+class ImageError(ValueError):
+    """An image that cannot be used; the text names the file and what to do about it."""
+
+
+def read_image(path: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Decode an image file to (h, w, 3) uint8 BGR.
+
+    Grey, palette, CMYK, 16-bit and alpha images become 8-bit BGR (alpha is dropped, 16 bits keep the high
+    byte), and the EXIF orientation is ignored: annotations are in the stored frame (original's behaviour).
+
+    Raises ImageError: missing, empty, truncated or undecodable file, or one announcing more than
+    `max_pixels`.
+    """
+    data = _read_bytes(path)
+    width, height = _header_size(io.BytesIO(data), path, max_pixels)
+    _check_complete(data, path)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS)
+    except cv2.error as error:
+        raise ImageError(f"{path}: OpenCV cannot decode it ({error.err}): save it as JPEG or PNG") from error
+    if image is None or image.shape[:2] != (height, width):
+        raise ImageError(f"{path}: damaged, or of a kind OpenCV cannot decode: save it as JPEG or PNG")
+    return image
+
+
+def image_size(path: str, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """(height, width) from the header alone, EXIF orientation ignored: the shape `read_image` gives.
+
+    Raises ImageError as `read_image`, except that damage behind the header goes unnoticed.
+    """
+    _check_file(path)
+    with open(path, "rb") as file:
+        width, height = _header_size(file, path, max_pixels)
+    return height, width
+
+
+def _check_file(path: str) -> None:
+    if not os.path.isfile(path):
+        raise ImageError(f"{path}: no such image: check dataset_path, or take it out of the image set")
+    if os.path.getsize(path) == 0:
+        raise ImageError(f"{path}: the image file is empty (0 bytes): copy it again")
+
+
+def _read_bytes(path: str) -> bytes:
+    _check_file(path)
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _header_size(file, path: str, max_pixels: int) -> tuple[int, int]:
+    """(width, height); refuses decompression bombs before a pixel is decoded."""
+    advice = "shrink it, or raise FULLCONV_MAX_PIXELS if you trust the file"
+    try:
+        with Image.open(file) as header:
+            width, height = header.size
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{path}: {error}: {advice}") from error
+    except Exception as error:  # PIL's format readers raise anything on damaged headers
+        raise ImageError(f"{path}: not a readable image ({error}): replace it by a JPEG or PNG") from error
+    if width * height > max_pixels:
+        raise ImageError(f"{path}: {width} x {height} pixels exceed the limit of {max_pixels}: {advice}")
+    return width, height
+
+
+def _check_complete(data: bytes, path: str) -> None:
+    """OpenCV fills the missing part of a truncated file with grey and goes on; refuse it instead.
+
+    Whole JPEG and PNG files are recognised by their end marker; only the rest pays for a second decoding.
+    """
+    if data.startswith(b"\xff\xd8") and data.endswith(b"\xff\xd9"):
+        return
+    if data.startswith(b"\x89PNG") and data.endswith(b"IEND\xaeB`\x82"):
+        return
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            image.load()
+    except Exception as error:
+        raise ImageError(f"{path}: the image is truncated or damaged ({error}): copy it again") from error
+
+
+def resize_scale(height: int, width: int, target_size: int, max_size: int) -> float:
+    """Scale that brings the short side to `target_size` unless the long side would exceed `max_size`."""
+    short, long = min(height, width), max(height, width)
+    scale = float(target_size) / short
+    return float(max_size) / long if np.round(scale * long) > max_size else scale
+
+
+def resize_image(
+    image: np.ndarray, target_size: int, max_size: int, stride: int = 0
+) -> tuple[np.ndarray, float]:
+    """Resize (h, w, 3) uint8 by the original's scale rule; returns ((H, W, 3) uint8, scale).
+
+    `stride` > 0 pads bottom and right with zeros to a multiple of it, before the mean is subtracted
+    (original's behaviour).
+    """
+    if image.ndim != 3 or image.size == 0 or target_size <= 0 or max_size <= 0 or stride < 0:
+        raise ValueError(
+            f"cannot resize an image of shape {image.shape} to short side {target_size}, long side "
+            f"{max_size}, stride {stride}: sizes must be positive"
+        )
+    scale = resize_scale(image.shape[0], image.shape[1], target_size, max_size)
+    resized = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
+    if stride:
+        height, width = resized.shape[:2]
+        bottom, right = -height % stride, -width % stride
+        resized = cv2.copyMakeBorder(resized, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=0)
+    return resized, scale
+
+
+def to_tensor(image: np.ndarray, pixel_means: Sequence[float]) -> np.ndarray:
+    """(H, W, 3) uint8 BGR -> (1, 3, H, W) float32 RGB minus `pixel_means`, which are in B, G, R order.
+
+    The difference is taken in float64 and then rounded (original's behaviour); a table of 256 values makes
+    it fast.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError(f"an image must be (h, w, 3) uint8, this one is {image.shape} {image.dtype}")
+    means = _means(pixel_means)
+    tensor = np.empty((1, 3) + image.shape[:2], np.float32)
+    levels = np.arange(256, dtype=np.float64)
+    for channel, plane in enumerate(cv2.split(image)):
+        table = (levels - means[channel]).astype(np.float32)
+        cv2.LUT(plane, table, dst=tensor[0, 2 - channel])
+    return tensor
+
+
+def tensor_to_image(tensor: np.ndarray, pixel_means: Sequence[float]) -> np.ndarray:
+    """Inverse of `to_tensor`: (1, 3, H, W) -> (H, W, 3) uint8 BGR, rounded and clipped to 0..255.
+
+    The original's `transform_inverse` gives the same numbers in R, G, B order.
+    """
+    if tensor.ndim != 4 or tensor.shape[:2] != (1, 3):
+        raise ValueError(f"a tensor must be (1, 3, H, W), this one is {tensor.shape}")
+    image = tensor[0, ::-1].transpose(1, 2, 0) + _means(pixel_means)
+    return np.clip(np.rint(image), 0, 255).astype(np.uint8)
+
+
+def _means(pixel_means: Sequence[float]) -> np.ndarray:
+    means = np.asarray(pixel_means, np.float64).ravel()
+    if means.shape != (3,):
+        raise ValueError(f"PIXEL_MEANS needs three numbers (B, G, R), got {means.tolist()}")
+    return means
+
+
+def scale_boxes(boxes: np.ndarray, scale: float, shape: Sequence[int]) -> np.ndarray:
+    """Boxes (n, 4) float64 in the image resized by `scale` to `shape` (H, W): rounded, then clipped."""
+    scaled = np.round(np.asarray(boxes, np.float64).reshape(-1, 4) * scale)
+    scaled[:, 0::2] = np.clip(scaled[:, 0::2], 0, shape[1] - 1)
+    scaled[:, 1::2] = np.clip(scaled[:, 1::2], 0, shape[0] - 1)
+    return scaled

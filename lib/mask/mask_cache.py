@@ -1,0 +1,141 @@
+"""Instance masks of one image on disk: a hickle file per image, an in-memory store in front of it.
+
+The file name is a digest of what the masks are made from, so an edited annotation never meets an old cache.
+A cache file is only a copy: missing or damaged ones are rebuilt from the entry's `mask_source`. Files hold
+one bool array (n, h, w); they are read with h5py, so the type names that hickle stores beside it are never
+unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+import warnings
+from collections import OrderedDict
+from typing import Any, Callable, Mapping
+
+import h5py
+import hickle
+import numpy as np
+
+VERSION = b"1"  # change it when the meaning of a cache file changes
+MEMORY_BYTES = 256 * 2**20
+
+_hickle_lock = threading.Lock()  # hickle's type tables are not made for threads
+
+
+class MaskCacheError(ValueError):
+    """A mask cache file that is missing or is not one bool array, or masks that do not fit their entry."""
+
+
+class MaskStore:
+    """Recently used masks, one bit per pixel, at most `capacity` bytes; safe to share between threads."""
+
+    def __init__(self, capacity: int = MEMORY_BYTES) -> None:
+        self.capacity, self.size = capacity, 0
+        self._items: OrderedDict[str, tuple[np.ndarray, tuple[int, ...]]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: str) -> np.ndarray | None:
+        """A fresh copy of the masks put under `key`, or None."""
+        with self._lock:
+            if key not in self._items:
+                return None
+            self._items.move_to_end(key)
+            bits, shape = self._items[key]
+        return np.unpackbits(bits, count=int(np.prod(shape))).view(bool).reshape(shape)
+
+    def put(self, key: str, masks: np.ndarray) -> None:
+        """Remember bool masks of any shape; the least recently used ones make room."""
+        bits = np.packbits(masks.ravel())
+        with self._lock:
+            self._drop(key)
+            if bits.nbytes > self.capacity:
+                return
+            self._items[key] = (bits, masks.shape)
+            self.size += bits.nbytes
+            while self.size > self.capacity:
+                self._drop(next(iter(self._items)))
+
+    def _drop(self, key: str) -> None:
+        if key in self._items:
+            self.size -= self._items.pop(key)[0].nbytes
+
+
+_store = MaskStore()
+
+
+def cache_path(folder: str, *content: bytes | str) -> str:
+    """Path of the cache file for masks made from `content` (file bytes, sizes, annotation text, ...)."""
+    digest = hashlib.sha256(VERSION)
+    for part in content:
+        data = part.encode() if isinstance(part, str) else part
+        digest.update(len(data).to_bytes(8, "little") + data)
+    return os.path.join(folder, digest.hexdigest()[:40] + ".hkl")
+
+
+def load_masks(entry: Mapping[str, Any], store: MaskStore = _store) -> np.ndarray:
+    """Masks of a roidb entry: (n, height, width) bool, in the frame of its boxes (mirrored when flipped).
+
+    Raises MaskCacheError: the cache is unusable and the entry has no `mask_source` to rebuild it from, or
+    the masks made from the annotations are not of the entry's count and size.
+    """
+    shape = (len(entry["boxes"]), int(entry["height"]), int(entry["width"]))
+    path = entry["masks"]
+    if path is None:
+        return np.zeros((0,) + shape[1:], bool)
+    masks = store.get(path)
+    if masks is None or masks.shape != shape:
+        masks = _read_or_build(path, shape, entry.get("mask_source"))
+        store.put(path, masks)
+    return np.ascontiguousarray(masks[:, :, ::-1]) if entry["flipped"] else masks
+
+
+def _read_or_build(path: str, shape: tuple[int, ...], source: Callable[[], np.ndarray] | None) -> np.ndarray:
+    if source is None or os.path.exists(path):
+        try:
+            return read_masks(path, shape)
+        except MaskCacheError as error:
+            if source is None:
+                raise
+            warnings.warn(f"{error}: rebuilding it from the annotations", stacklevel=3)
+    masks = np.asarray(source())
+    if masks.shape != shape:
+        raise MaskCacheError(
+            f"the annotations give masks of shape {masks.shape}, the entry of {path} needs {shape}"
+        )
+    masks = masks.astype(bool, copy=False)
+    try:
+        write_masks(path, masks)
+    except OSError as error:
+        warnings.warn(
+            f"mask cache {path} cannot be written ({error}): free space or change root_path", stacklevel=3
+        )
+    return masks
+
+
+def read_masks(path: str, shape: tuple[int, ...] | None = None) -> np.ndarray:
+    """The bool array of a cache file; MaskCacheError names a file that is damaged or not of `shape`."""
+    try:
+        with h5py.File(path, "r") as file:
+            data = file["data"]
+            if data.dtype != np.bool_ or data.ndim != 3 or (shape is not None and data.shape != shape):
+                raise ValueError(f"it holds {data.dtype} {data.shape}, wanted bool {shape or '(n, h, w)'}")
+            return data[()]
+    except Exception as error:  # h5py raises many kinds on damaged files
+        raise MaskCacheError(f"mask cache {path} is unusable ({error}): delete it") from error
+
+
+def write_masks(path: str, masks: np.ndarray) -> None:
+    """Write a (n, h, w) bool array; a reader sees the old file or the whole new one. OSError: disk full."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    temporary = f"{path}.{os.getpid()}-{threading.get_ident()}.tmp"
+    try:
+        with _hickle_lock:
+            # gzip keeps a checksum, and level 1 reads as fast as any level at a fifth of the writing time
+            hickle.dump(masks, temporary, mode="w", compression="gzip", compression_opts=1)
+        os.replace(temporary, path)
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
