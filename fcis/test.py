@@ -1,0 +1,99 @@
+"""Test a trained FCIS on a data set and evaluate it (original section 7)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Dict, List, Sequence
+
+import numpy as np
+
+from fcis import config as fcis_config
+from fcis.data import build_imdb
+from fcis.tester import Detector, detect_all
+from fcis.train_end2end import model_prefix
+from lib.core import atomic, checkpoint, experiment
+from lib.core import config as base
+from lib.core.detections import load_detections, save_detections
+from lib.dataset.image import read_image
+from lib.dataset.imdb import IMDB
+from lib.utils.gallery import write_gallery
+from lib.utils.logger import RunLogger
+
+GALLERY_IMAGES = 32
+"""Pictures written without --vis; with it, every tested image gets one."""
+
+
+class TestRun:
+    """Detections of one checkpoint on one image set, and what is made of them."""
+
+    def __init__(self, run: experiment.Run) -> None:
+        self.args, self.config, self.contexts = run.args, run.config, run.contexts
+        self.imdb = build_imdb(self.config, self.config.dataset.test_image_set, test=True)
+        self.roidb = self.imdb.roidb()
+        self.folder = experiment.output_folder(self.config, run.args.cfg, self.config.dataset.test_image_set)
+        self.logger = RunLogger(self.folder, Path(run.args.cfg).stem, False)
+        self.prefix = str(model_prefix(self.config, run.args.cfg))
+
+    def epoch(self) -> int:
+        """TEST.test_epoch, or the newest checkpoint when it is 0."""
+        epoch = self.config.TEST.test_epoch or checkpoint.latest(self.prefix)
+        if not epoch:
+            raise checkpoint.CheckpointError(
+                f"{self.prefix}-*.params: no checkpoint to test. Train first (fcis_end2end_train_test.py with the same "
+                "--cfg), or set TEST.test_epoch and put the file there"
+            )
+        return epoch
+
+    def detectors(self) -> List[Detector]:
+        """One detector per device, with the raw box weights: BoxParser applies the targets' normalisation itself."""
+        args, aux = checkpoint.load_params(self.prefix, self.epoch())
+        return [Detector(self.config, args, aux, self.imdb.classes, ctx) for ctx in self.contexts]
+
+    def order(self) -> Sequence[int]:
+        """Order of testing; --shuffle permutes it, which changes nothing but what is seen first."""
+        return np.random.permutation(len(self.roidb)) if self.args.shuffle else range(len(self.roidb))
+
+    def key(self) -> Dict:
+        """What determines the detections: a file made under another key is not reused."""
+        settings = {k: str(v) for k, v in base.flatten(self.config) if not k.startswith(("TRAIN.", "default."))}
+        path = checkpoint.params_path(self.prefix, self.epoch())
+        checkpoint.verify(path)
+        return {"params": atomic.sha256(path), "images": [str(i) for i in self.imdb.image_ids], "config": settings}
+
+    def detections(self):
+        """all_boxes and all_masks, from disk where the same network has been run on the same images before."""
+        path, key = self.folder / f"{self.imdb.name}_detections.npz", self.key()
+        found = None if self.args.ignore_cache else load_detections(path, key)
+        if found is not None:
+            self.logger.info(f"detections read from {path}; --ignore_cache runs the network again")
+            return found
+        found = detect_all(self.detectors(), self.roidb, self.order(), self.logger.info)
+        save_detections(path, key, *found)
+        return found
+
+    def run(self) -> Dict[str, float]:
+        """Detect, evaluate, draw; returns the scores by name."""
+        all_boxes, all_masks = self.detections()
+        scores = self.imdb.evaluate_masks(all_boxes, all_masks, str(self.folder / "results"))
+        self.draw(all_boxes, all_masks)
+        for name, value in scores.items():
+            self.logger.info(f"{name}: {value:.4f}")
+        return scores
+
+    def draw(self, all_boxes, all_masks) -> None:
+        """A page of pictures with detections beside the ground truth."""
+        count = len(self.roidb) if self.args.vis else min(GALLERY_IMAGES, len(self.roidb))
+        page = write_gallery(
+            self.folder / "pictures", self.roidb[:count], self.imdb.classes, all_boxes, all_masks,
+            thresh=0.7, binary_thresh=self.config.BINARY_THRESH, read_image=read_image,
+        )  # fmt: skip
+        self.logger.info(f"pictures of {count} images: {page}")
+
+
+def test(run: experiment.Run) -> Dict[str, float]:
+    """Test as the run's config says; returns the scores."""
+    return TestRun(run).run()
+
+
+if __name__ == "__main__":
+    experiment.main(fcis_config.load, __doc__, test)

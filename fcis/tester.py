@@ -1,0 +1,162 @@
+"""From a trained network and an image to boxes, classes and masks (original section 7)."""
+
+from __future__ import annotations
+
+import time
+from typing import Callable, Dict, Iterator, List, NamedTuple, Sequence, Tuple
+
+import mxnet as mx
+import numpy as np
+
+from fcis.loader import load_input, prepare_input
+from fcis.symbols.fcis import FCIS
+from lib.bbox.transform import clip_boxes
+from lib.core.loader import prefetch
+from lib.core.predictor import Predictor
+from lib.mask.voting import mask_voting
+from lib.nms.nms import nms
+
+Results = List[np.ndarray]
+
+
+class RoiPredictions(NamedTuple):
+    """What the network says about each of n rois, boxes in pixels of the original image."""
+
+    boxes: np.ndarray  # (n, 4) float32
+    scores: np.ndarray  # (n, C) float32
+    masks: np.ndarray  # (n, M, M) float32, probability of belonging to the object
+
+
+class Detector:
+    """FCIS with given parameters on one device.
+
+    classes: names, '__background__' first. Raises `lib.core.checkpoint.CheckpointError` when the parameters do not
+    fit the network that `config` describes.
+    """
+
+    def __init__(self, config, arg_params, aux_params, classes: Sequence[str], ctx: mx.Context) -> None:
+        self.config = config
+        self.classes = list(classes)
+        config.dataset.NUM_CLASSES = len(self.classes)
+        short, long = max(config.SCALES, key=lambda scale: scale[0] * scale[1])
+        largest = {"data": (1, 3, short, long), "im_info": (1, 3)}
+        self.predictor = Predictor(FCIS(config).test_symbol(), ctx, largest, arg_params, aux_params)
+
+    def detect(self, image: np.ndarray) -> Tuple[Results, Results]:
+        """Boxes (m,5) with score and masks (m,M,M) per class of one BGR image (h,w,3) uint8; class 0 is empty."""
+        data, im_info = prepare_input(image, self.config, *self.config.SCALES[0])
+        outputs = self.predictor({"data": data, "im_info": im_info[None]})
+        predictions = roi_predictions(outputs, float(im_info[2]), image.shape[:2], self.config)
+        return detections(predictions, image.shape[:2], self.config)
+
+
+def roi_predictions(outputs: Dict[str, np.ndarray], scale: float, size: Tuple[int, int], config) -> RoiPredictions:
+    """The test symbol's outputs as boxes of the original image of size (h, w).
+
+    Small rois are dropped as the original drops them: only with TEST.ITER 2, by their size in the network's input.
+    The box regression of the last round is not applied; the boxes are the rois (original's behaviour).
+    """
+    rois = outputs["rois"][:, 1:]
+    keep = np.ones(len(rois), dtype=bool)
+    if config.TEST.ITER == 2 and config.TEST.MIN_DROP_SIZE > 0:
+        sides = rois[:, 2:] - rois[:, :2] + 1
+        keep = (sides >= config.TEST.MIN_DROP_SIZE).all(axis=1)
+    boxes = clip_boxes(rois[keep] / np.float32(scale), size)
+    return RoiPredictions(boxes, outputs["cls_prob_reshape"][0][keep], outputs["seg_pred"][keep, 1])
+
+
+def detections(predictions: RoiPredictions, size: Tuple[int, int], config) -> Tuple[Results, Results]:
+    """Boxes (m,5) and masks (m,M,M) per class: by mask voting, or by per-class suppression without it."""
+    if config.TEST.USE_MASK_MERGE:
+        return _voted(predictions, size, config)
+    return _suppressed(predictions, config)
+
+
+def _voted(predictions: RoiPredictions, size: Tuple[int, int], config) -> Tuple[Results, Results]:
+    test = config.TEST
+    boxes, masks = mask_voting(
+        predictions.masks[:, None], predictions.boxes, predictions.scores, predictions.scores.shape[1],
+        test.max_per_image, size[1], size[0], test.NMS, test.MASK_MERGE_THRESH, config.BINARY_THRESH,
+        rule=test.MASK_MERGE_RULE,
+    )  # fmt: skip
+    return boxes, [m.reshape((-1,) + predictions.masks.shape[1:]) for m in masks]
+
+
+def _suppressed(predictions: RoiPredictions, config) -> Tuple[Results, Results]:
+    boxes, masks = [np.zeros((0, 5), np.float32)], [np.zeros((0,) + predictions.masks.shape[1:], np.float32)]
+    for scores in predictions.scores.T[1:]:
+        index = np.flatnonzero(scores > config.TEST.thresh)
+        rows = np.hstack([predictions.boxes[index], scores[index, None]]).astype(np.float32)
+        keep = nms(rows, config.TEST.NMS)
+        boxes.append(rows[keep])
+        masks.append(predictions.masks[index[keep]])
+    return boxes, masks
+
+
+def detect_all(
+    detectors: Sequence[Detector], roidb: Sequence[dict], order: Sequence[int], log: Callable[[str], None]
+) -> Tuple[List[Results], List[Results]]:
+    """Run every image of the roidb; returns all_boxes[class][image] and all_masks[class][image].
+
+    Images are read by threads and dealt to the detectors in turn; while one image is post-processed the next is
+    already queued. order: indices into roidb in the order of testing.
+    """
+    config, classes = detectors[0].config, len(detectors[0].classes)
+    all_boxes: List[Results] = [[None] * len(roidb) for _ in range(classes)]
+    all_masks: List[Results] = [[None] * len(roidb) for _ in range(classes)]
+    clock = StepClock(len(roidb), config.default.frequent, log)
+    for index, predictions in _predictions(detectors, roidb, order, clock):
+        size = (roidb[index]["height"], roidb[index]["width"])
+        boxes, masks = detections(predictions, size, config)
+        for cls in range(classes):
+            all_boxes[cls][index], all_masks[cls][index] = boxes[cls], masks[cls]
+        clock.lap("post")
+        clock.count()
+    return all_boxes, all_masks
+
+
+def _predictions(detectors, roidb, order, clock) -> Iterator[Tuple[int, RoiPredictions]]:
+    """(index, RoiPredictions) per image, one image per detector in flight."""
+    config = detectors[0].config
+
+    def load(index: int):
+        return index, load_input(roidb[index], config, np.random.RandomState(0))
+
+    def finish(detector: Detector, index: int, im_info: np.ndarray, outputs) -> Tuple[int, RoiPredictions]:
+        arrays = detector.predictor.finish(outputs)
+        clock.lap("net")
+        size = (roidb[index]["height"], roidb[index]["width"])
+        return index, roi_predictions(arrays, float(im_info[2]), size, config)
+
+    flying: List[tuple] = []
+    for turn, (index, (data, im_info)) in enumerate(prefetch(order, load, config.default.num_workers)):
+        clock.lap("data")
+        detector = detectors[turn % len(detectors)]
+        flying.append((detector, index, im_info, detector.predictor.start({"data": data, "im_info": im_info[None]})))
+        if len(flying) > len(detectors):
+            yield finish(*flying.pop(0))
+    while flying:
+        yield finish(*flying.pop(0))
+
+
+class StepClock:
+    """Seconds per image spent waiting for data, for the network and in post-processing; a line now and then."""
+
+    def __init__(self, total: int, frequent: int, log: Callable[[str], None]) -> None:
+        self.total, self.frequent, self.log = total, max(1, frequent), log
+        self.seconds: Dict[str, float] = {"data": 0.0, "net": 0.0, "post": 0.0}
+        self.done = 0
+        self.last = time.time()
+
+    def lap(self, part: str) -> None:
+        """Book the time since the last lap to `part`."""
+        now = time.time()
+        self.seconds[part] += now - self.last
+        self.last = now
+
+    def count(self) -> None:
+        """One image is finished."""
+        self.done += 1
+        if self.done % self.frequent == 0 or self.done == self.total:
+            parts = " ".join(f"{name} {spent / self.done:.4f}s" for name, spent in self.seconds.items())
+            self.log(f"testing {self.done}/{self.total} {parts}")

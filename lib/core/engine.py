@@ -1,0 +1,115 @@
+"""The training loop, and nothing else."""
+
+from __future__ import annotations
+
+import math
+import time
+from datetime import timedelta
+from itertools import islice
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Sequence
+
+import mxnet as mx
+
+from lib.core.metric import MetricSet
+from lib.core.optimizer import WarmupMultiFactorSchedule
+from lib.core.trainer import Trainer
+
+
+class DivergedError(RuntimeError):
+    """A loss is not a finite number any more; the message says where and what was being trained on."""
+
+
+def grouped(batches: Iterable[Any], size: int) -> Iterator[List[Any]]:
+    """Lists of `size` consecutive batches; an incomplete last one is dropped."""
+    source = iter(batches)
+    while True:
+        group = list(islice(source, size))
+        if len(group) < size:
+            return
+        yield group
+
+
+class Progress:
+    """One line per `frequent` updates: place, speed, remaining time and the running averages.
+
+    log(text) prints and files a line; record(dict) appends to the run's JSONL. images: per update.
+    """
+
+    def __init__(
+        self, log: Callable[[str], None], record: Callable[[dict], None], frequent: int, images: int, total: int
+    ) -> None:
+        self.log, self.record = log, record
+        self.frequent, self.images = max(1, frequent), images
+        self.remaining = total
+        self._restart()
+
+    def _restart(self) -> None:
+        self.started, self.updates = time.time(), 0
+
+    def update(self, epoch: int, batch: int, last: bool, lr: float, metrics: MetricSet, num_update: int) -> None:
+        """Count one update; at the interval's end read the metrics, report, and stop a run that diverged."""
+        self.updates += 1
+        self.remaining -= 1
+        if (batch + 1) % self.frequent and not last:
+            return
+        values = metrics.values()
+        elapsed = max(time.time() - self.started, 1e-9)
+        speed = self.updates * self.images / elapsed
+        eta = timedelta(seconds=round(self.remaining * elapsed / self.updates))
+        text = ",\t".join(f"Train-{name}={value:.6f}" for name, value in values.items())
+        self.log(f"Epoch[{epoch}] Batch [{batch + 1}]\tSpeed: {speed:.2f} samples/sec\tETA: {eta}\tlr: {lr:g}\t{text}")
+        numbers = {name: value if math.isfinite(value) else None for name, value in values.items()}
+        place = {"epoch": epoch, "batch": batch + 1, "step": num_update}
+        self.record({**place, "lr": lr, "samples_per_sec": speed, **numbers})
+        self._restart()
+
+
+def check_finite(metrics: MetricSet, place: str, items: Sequence[str]) -> None:
+    """Raise DivergedError when a metric's sum is infinite or nan."""
+    bad = metrics.diverged()
+    if bad:
+        raise DivergedError(
+            f"training diverged at {place}: {', '.join(bad)} not finite. Last images: {', '.join(items) or 'unknown'}. "
+            "The checkpoint of the last finished epoch is intact. Lower TRAIN.lr, warm up (TRAIN.warmup true), "
+            "or look at these images with lib.dataset.check"
+        )
+
+
+def fit(
+    trainer: Trainer,
+    loader: Any,
+    metrics: MetricSet,
+    output_names: Sequence[str],
+    schedule: WarmupMultiFactorSchedule,
+    epochs: range,
+    progress: Progress,
+    save: Callable[[int], None],
+    log: Callable[[str], None],
+) -> None:
+    """Train over `epochs`; `save(epoch)` runs after each.
+
+    loader: has `len()` (batches per epoch), `epoch(number)` (the batches) and `items(number, place)` (image names).
+    """
+    size = trainer.batches_per_step
+    for epoch in epochs:
+        metrics.reset()
+        started = time.time()
+        done = 0
+        updates = len(loader) // size
+        for group in grouped(loader.epoch(epoch), size):
+            lr = schedule(trainer.num_update + 1)
+            trainer.step(group, lr, lambda inputs, outputs: _measure(metrics, inputs, outputs, output_names))
+            progress.update(epoch, done, done + 1 == updates, lr, metrics, trainer.num_update)
+            done += 1
+            if done % progress.frequent == 0 or done == updates:
+                place = f"epoch {epoch}, update {done}"
+                check_finite(metrics, place, loader.items(epoch, done * size - 1))
+        mx.nd.waitall()
+        for name, value in metrics.values().items():
+            log(f"Epoch[{epoch}] Train-{name}={value:.6f}")
+        log(f"Epoch[{epoch}] Time cost={time.time() - started:.1f}")
+        save(epoch)
+
+
+def _measure(metrics: MetricSet, inputs: Dict, outputs: List, names: Sequence[str]) -> None:
+    metrics.update({**inputs, **dict(zip(names, outputs))})

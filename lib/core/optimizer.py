@@ -1,0 +1,69 @@
+"""Stochastic gradient descent with momentum, and its learning-rate schedule, as the originals train."""
+
+from __future__ import annotations
+
+from typing import Dict, List, Mapping, NamedTuple, Sequence
+
+import mxnet as mx
+
+
+class WarmupMultiFactorSchedule(NamedTuple):
+    """Learning rate by update number (the first update is number 1).
+
+    `warmup_lr` for update numbers below `warmup_step`, then `base_lr` times `factor` for every entry of `steps` that
+    the update number exceeds. A pure function of the number, so a resumed run needs no state.
+    """
+
+    base_lr: float
+    steps: Sequence[int] = ()
+    factor: float = 0.1
+    warmup_step: int = 0
+    warmup_lr: float = 0.0
+
+    def __call__(self, num_update: int) -> float:
+        if num_update < self.warmup_step:
+            return self.warmup_lr
+        lr = self.base_lr
+        for step in self.steps:
+            if num_update > step:
+                lr *= self.factor
+        return lr
+
+
+class MomentumSGD:
+    """MXNet's SGD rule, `m = momentum*m - lr*(grad + wd*w); w += m`, fused over many arrays per call.
+
+    wd applies to names ending in `_weight` and `_gamma` only, as MXNet's SGD has it; `lr_mults` comes from the
+    symbol's attributes. Gradients are used as they are summed: nothing is divided by the number of devices.
+    """
+
+    ARRAYS_PER_CALL = 45
+
+    def __init__(
+        self, params: Mapping[str, mx.nd.NDArray], momentum: float, wd: float, lr_mults: Mapping[str, float]
+    ) -> None:
+        self.names: List[str] = sorted(params)
+        self.momentum = momentum
+        self.wds = {n: wd if n.endswith(("_weight", "_gamma")) else 0.0 for n in self.names}
+        self.lr_mults = {n: float(lr_mults.get(n, 1.0)) for n in self.names}
+        self.states: Dict[str, mx.nd.NDArray] = {n: mx.nd.zeros_like(params[n]) for n in self.names}
+
+    def update(self, params: Mapping[str, mx.nd.NDArray], grads: Mapping[str, mx.nd.NDArray], lr: float) -> None:
+        """One step at learning rate `lr`, in place."""
+        for start in range(0, len(self.names), self.ARRAYS_PER_CALL):
+            names = self.names[start : start + self.ARRAYS_PER_CALL]
+            arrays = [array for n in names for array in (params[n], grads[n], self.states[n])]
+            mx.nd.multi_sgd_mom_update(
+                *arrays, lrs=[lr * self.lr_mults[n] for n in names], wds=[self.wds[n] for n in names],
+                momentum=self.momentum, num_weights=len(names), out=[params[n] for n in names],
+            )  # fmt: skip
+
+
+def lr_multipliers(symbol: mx.sym.Symbol) -> Dict[str, float]:
+    """Learning-rate multipliers written into a symbol (`attr={'lr_mult': ...}`), by parameter name."""
+    found = {}
+    for name, attributes in symbol.attr_dict().items():
+        value = attributes.get("__lr_mult__", attributes.get("lr_mult"))
+        if value is not None:
+            found[name] = float(value)
+    return found

@@ -1,0 +1,44 @@
+"""Forward passes of a trained network on one device."""
+
+from __future__ import annotations
+
+from typing import Dict, List, Mapping, Sequence
+
+import mxnet as mx
+import numpy as np
+
+from lib.core.executors import ExecutorPool, Shapes
+
+
+class Predictor:
+    """Runs `symbol` with given parameters on inputs of any size up to (and, at some cost, beyond) `largest`.
+
+    Parameters are matched strictly against the symbol by `lib.core.checkpoint.match_params` before they come here.
+    """
+
+    def __init__(
+        self,
+        symbol: mx.sym.Symbol,
+        ctx: mx.Context,
+        largest: Shapes,
+        arg_params: Mapping[str, mx.nd.NDArray],
+        aux_params: Mapping[str, mx.nd.NDArray],
+        executor_limit: int = 16,
+    ) -> None:
+        self.pool = ExecutorPool(symbol, ctx, largest, limit=executor_limit)
+        self.output_names = [name[: -len("_output")] for name in symbol.list_outputs()]
+        for mine, given in ((self.pool.params, arg_params), (self.pool.aux, aux_params)):
+            for name in mine:
+                given[name].astype("float32").copyto(mine[name])
+
+    def start(self, batch: Mapping[str, np.ndarray]) -> List[mx.nd.NDArray]:
+        """Queue a forward pass; the returned copies stay valid when the next one is queued."""
+        return [output.copy() for output in self.pool.forward(batch, is_train=False)]
+
+    def finish(self, outputs: Sequence[mx.nd.NDArray]) -> Dict[str, np.ndarray]:
+        """Wait for what `start` returned; arrays by output name."""
+        return {name: output.asnumpy() for name, output in zip(self.output_names, outputs)}
+
+    def __call__(self, batch: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]:
+        """Forward pass, waited for."""
+        return self.finish(self.start(batch))

@@ -1,0 +1,138 @@
+"""One optimisation step on any number of devices, and the arrays that belong to it.
+
+Every device runs its own batch; gradients are summed over devices and over accumulated batches, never averaged, as
+the originals sum them. So `k` devices and one device accumulating `k` batches are the same computation.
+"""
+
+from __future__ import annotations
+
+from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+
+import mxnet as mx
+import numpy as np
+
+from lib.core.executors import ExecutorPool, Shapes
+from lib.core.optimizer import MomentumSGD, lr_multipliers
+
+Arrays = Dict[str, mx.nd.NDArray]
+Batch = Mapping[str, np.ndarray]
+
+
+def fixed_parameters(names: Sequence[str], prefixes: Sequence[str]) -> List[str]:
+    """Names that start with one of the prefixes (the original's rule: 'gamma' fixes nothing, names end with it)."""
+    return [name for name in names if name.startswith(tuple(prefixes))] if prefixes else []
+
+
+class Trainer:
+    """Parameters, gradients, momentum and executors of a training run.
+
+    largest: input shapes the executors are first bound at. accumulate: batches per device and update.
+    kvstore: MXNet's name ('device', 'local', 'dist_sync'); used when there is more than one device or worker.
+    """
+
+    def __init__(
+        self,
+        symbol: mx.sym.Symbol,
+        contexts: Sequence[mx.Context],
+        largest: Shapes,
+        fixed_prefixes: Sequence[str] = (),
+        momentum: float = 0.9,
+        wd: float = 0.0005,
+        accumulate: int = 1,
+        kvstore: str = "device",
+        executor_limit: int = 16,
+    ) -> None:
+        names = [n for n in symbol.list_arguments() if n not in largest]
+        fixed = set(fixed_parameters(names, fixed_prefixes))
+        self.learned = [n for n in names if n not in fixed]
+        self.accumulate = accumulate
+        grad_req = {n: "write" if accumulate == 1 else "add" for n in self.learned}
+        self.pools = [ExecutorPool(symbol, ctx, largest, grad_req, executor_limit) for ctx in contexts]
+        mults = lr_multipliers(symbol)
+        self.optimizers = [
+            MomentumSGD({n: pool.params[n] for n in self.learned}, momentum, wd, mults) for pool in self.pools
+        ]
+        self.store = mx.kv.create(kvstore) if len(contexts) > 1 or kvstore.startswith("dist") else None
+        self.num_update = 0
+
+    @property
+    def batches_per_step(self) -> int:
+        """Batches one update consumes on this worker."""
+        return len(self.pools) * self.accumulate
+
+    # ------------------------------------------------------------------------------------------ parameters
+
+    def param_shapes(self) -> Dict[str, Tuple[int, ...]]:
+        """Shapes of all parameters and auxiliary states by name."""
+        pool = self.pools[0]
+        return {n: a.shape for n, a in list(pool.params.items()) + list(pool.aux.items())}
+
+    def set_params(self, arg_params: Arrays, aux_params: Arrays) -> None:
+        """Copy parameters to every device; names the network does not have are skipped."""
+        for pool in self.pools:
+            for mine, given in ((pool.params, arg_params), (pool.aux, aux_params)):
+                for name in mine:
+                    given[name].astype("float32").copyto(mine[name])
+        if self.store is not None:
+            for key, name in enumerate(self.learned):
+                self.store.init(key, self.pools[0].grads[name].zeros_like())
+
+    def get_params(self) -> Tuple[Arrays, Arrays]:
+        """Copies of (arg_params, aux_params) on the CPU; auxiliary states are averaged over devices."""
+        args = {n: a.as_in_context(mx.cpu()).copy() for n, a in self.pools[0].params.items()}
+        aux = {}
+        for name in self.pools[0].aux:
+            copies = [pool.aux[name].as_in_context(mx.cpu()) for pool in self.pools]
+            aux[name] = sum(copies[1:], copies[0].copy()) / len(copies)
+        return args, aux
+
+    def get_momentum(self) -> Arrays:
+        """Copies of the momentum arrays on the CPU, by parameter name."""
+        return {n: a.as_in_context(mx.cpu()).copy() for n, a in self.optimizers[0].states.items()}
+
+    def set_momentum(self, states: Arrays) -> None:
+        """Restore what `get_momentum` returned on every device."""
+        for optimizer in self.optimizers:
+            for name, state in optimizer.states.items():
+                states[name].copyto(state)
+
+    # ------------------------------------------------------------------------------------------------ step
+
+    def step(
+        self,
+        batches: Sequence[Batch],
+        lr: float,
+        on_outputs: Optional[Callable[[Batch, List[mx.nd.NDArray]], None]] = None,
+    ) -> None:
+        """One update from `batches_per_step` batches.
+
+        on_outputs(batch, outputs) is called after each forward pass; it must not wait for the device.
+        """
+        if len(batches) != self.batches_per_step:
+            raise ValueError(f"one update takes {self.batches_per_step} batches, got {len(batches)}")
+        if self.accumulate > 1:
+            self._clear_gradients()
+        for index, batch in enumerate(batches):
+            pool = self.pools[index % len(self.pools)]
+            outputs = pool.forward(batch, is_train=True)
+            pool.backward()
+            if on_outputs is not None:
+                on_outputs({n: pool.current.arg_dict[n] for n in pool.input_names}, outputs)
+        self._sum_gradients()
+        for pool, optimizer in zip(self.pools, self.optimizers):
+            optimizer.update(pool.params, pool.grads, lr)
+        self.num_update += 1
+
+    def _clear_gradients(self) -> None:
+        for pool in self.pools:
+            for grad in pool.grads.values():
+                grad[:] = 0
+
+    def _sum_gradients(self) -> None:
+        if self.store is None:
+            return
+        grads = [pool.grads for pool in self.pools]
+        for key, name in enumerate(self.learned):
+            arrays = [g[name] for g in grads]
+            self.store.push(key, arrays, priority=-key)
+            self.store.pull(key, arrays, priority=-key)
