@@ -63,7 +63,7 @@ def load(
     Args:
         defaults: nested mapping of every known key; it is not changed.
         path: yaml file laid over the defaults, or None.
-        overrides: laid over both: a mapping of dotted keys, (key, value) pairs, or words for `parse_overrides`.
+        overrides: laid over both: a mapping of dotted keys, (key, value) pairs, or words as typed.
         check: called with the result and the set of dotted keys that were given; it may fill in derived
             values and raises `ConfigError` for values that do not fit together.
 

@@ -1,0 +1,98 @@
+"""Files that are whole or absent: written aside, flushed to disk, renamed, with a checksum beside them.
+
+The checksum stands in `<file>.sha256` in the form of `sha256sum`, so `sha256sum -c` checks it too. While a file
+is replaced its checksum file holds two lines, old and new, so either content a kill leaves behind is valid.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import BinaryIO, Callable, List
+
+
+class _HashingFile:
+    """A writable file that knows the sha256 of what went through it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.digest = file, hashlib.sha256()
+
+    def write(self, data) -> int:
+        self.digest.update(data)
+        return self.file.write(data)
+
+
+def write(path: str, fill: Callable[[BinaryIO], None], checksum: bool = False) -> str:
+    """Let `fill(file)` write the new content of `path`, and return its sha256 in hex.
+
+    Whatever goes wrong before the rename leaves the old content in place and nothing else behind.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written.
+    """
+    temporary = f"{path}.tmp"
+    try:
+        with open(temporary, "wb") as file:
+            hashing = _HashingFile(file)
+            fill(hashing)
+            file.flush()
+            os.fsync(file.fileno())
+        digest = hashing.digest.hexdigest()
+        if checksum:
+            _write_digests(path, [*digests(path), digest])
+        os.replace(temporary, path)
+    except BaseException:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+        raise
+    if checksum:
+        _write_digests(path, [digest])
+    _sync_folder(path)
+    return digest
+
+
+def write_text(path: str, text: str) -> str:
+    """Replace `path` by `text` in UTF-8; see `write`."""
+    return write(path, lambda file: file.write(text.encode()))
+
+
+def digests(path: str) -> List[str]:
+    """Checksums recorded for `path`: none, one, or two around an interrupted replacement.
+
+    Raises:
+        ValueError: the checksum file holds something else.
+    """
+    try:
+        with open(f"{path}.sha256", encoding="ascii") as file:
+            words = [line.split()[0] for line in file if line.strip()]
+    except FileNotFoundError:
+        return []
+    if not words or any(len(word) != 64 for word in words):
+        raise ValueError(f"{path}.sha256 is damaged; delete it to use {os.path.basename(path)} unchecked")
+    return words
+
+
+def sha256(path: str) -> str:
+    """Checksum of a file's content in hex."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _write_digests(path: str, values: List[str]) -> None:
+    name = os.path.basename(path)
+    write_text(f"{path}.sha256", "".join(f"{value}  {name}\n" for value in dict.fromkeys(values)))
+
+
+def _sync_folder(path: str) -> None:
+    """Make the rename itself durable; where folders cannot be opened there is nothing to do."""
+    try:
+        folder = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,96 @@
+"""What a run leaves to read: lines on the console and in a file, numbers as JSON and for TensorBoard."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import sys
+import time
+from pathlib import Path
+from typing import Any, Mapping, Union
+
+FORMAT = "%(asctime)s %(message)s"
+
+
+class RunLogger:
+    """Log files of one run in `folder`.
+
+    `<name>_<YYYY-mm-dd-HH-MM>.log` (the original's file name) gets every line the console gets; a file of the
+    same name ending in `.jsonl` one object per record, written at once so that a killed run loses nothing.
+
+    Args:
+        folder: created if absent.
+        name: base name of the yaml file.
+        tensorboard: also write event files to `<folder>/tensorboard`.
+
+    Raises:
+        ImportError: TensorBoard files are wanted and tensorboardX is not installed.
+        OSError: the folder cannot be written.
+    """
+
+    def __init__(self, folder: Union[str, Path], name: str, tensorboard: bool = False) -> None:
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        stem = f"{name}_{time.strftime('%Y-%m-%d-%H-%M')}"
+        self.log_path, self.jsonl_path = folder / f"{stem}.log", folder / f"{stem}.jsonl"
+        self.logger = logging.getLogger(f"fullconv.{folder.resolve()}.{name}")
+        self.logger.setLevel(logging.INFO)
+        self.logger.propagate = False
+        self._close_handlers()
+        for handler in (
+            logging.StreamHandler(sys.stdout),
+            logging.FileHandler(self.log_path, encoding="utf-8"),
+        ):
+            handler.setFormatter(logging.Formatter(FORMAT))
+            self.logger.addHandler(handler)
+        self.events = _event_writer(folder / "tensorboard") if tensorboard else None
+
+    def info(self, line: str) -> None:
+        """One line for the reader."""
+        self.logger.info("%s", line)
+
+    def warning(self, line: str) -> None:
+        """One line the reader should act on."""
+        self.logger.warning("WARNING %s", line)
+
+    def record(self, values: Mapping[str, Any]) -> None:
+        """One JSON line; numbers also go to TensorBoard at `values["step"]`. NaN and infinity become null."""
+        plain = {key: _plain(value) for key, value in values.items()}
+        with open(self.jsonl_path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(plain, allow_nan=False) + "\n")
+        if self.events is not None:
+            for key, value in plain.items():
+                if isinstance(value, (int, float)) and key != "step":
+                    self.events.add_scalar(key, value, int(plain.get("step") or 0))
+            self.events.flush()
+
+    def close(self) -> None:
+        """Close the files."""
+        self._close_handlers()
+        if self.events is not None:
+            self.events.close()
+
+    def _close_handlers(self) -> None:
+        for handler in list(self.logger.handlers):
+            self.logger.removeHandler(handler)
+            handler.close()
+
+
+def _plain(value: Any) -> Any:
+    """numpy and MXNet numbers as Python numbers; what json has no word for as null."""
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _event_writer(folder: Path) -> Any:
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError as error:
+        raise ImportError(
+            f"default.tensorboard needs tensorboardX: pip install tensorboardX ({error})"
+        ) from None
+    return SummaryWriter(str(folder))

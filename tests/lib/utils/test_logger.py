@@ -1,0 +1,35 @@
+"""lib.utils.logger: one line per event, one json object per record, nothing lost or doubled."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+
+from lib.utils.logger import RunLogger
+
+
+def test_lines_and_records(tmp_path, capsys):
+    logger = RunLogger(tmp_path / "run", "shapes")
+    logger.info("100% done")
+    logger.record({"step": 1, "loss": np.float32(0.5), "bad": float("nan"), "name": "x"})
+    assert "100% done" in capsys.readouterr().out and "100% done" in logger.log_path.read_text()
+    assert re.fullmatch(r"shapes_\d{4}(-\d\d){4}\.log", logger.log_path.name)
+    assert json.loads(logger.jsonl_path.read_text()) == {"step": 1, "loss": 0.5, "bad": None, "name": "x"}
+    logger.close()
+
+
+def test_a_second_logger_of_the_same_run_does_not_double_lines(tmp_path, capsys):
+    RunLogger(tmp_path, "a").info("one")
+    logger = RunLogger(tmp_path, "a")
+    logger.warning("two")
+    assert capsys.readouterr().out.count("two") == 1 and logger.log_path.read_text().count("one") == 1
+    logger.close()
+
+
+def test_tensorboard_files(tmp_path):
+    logger = RunLogger(tmp_path, "a", tensorboard=True)
+    logger.record({"step": 3, "loss": 0.25})
+    logger.close()
+    assert any(file.name.startswith("events") for file in (tmp_path / "tensorboard").iterdir())
