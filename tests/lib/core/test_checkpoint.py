@@ -81,7 +81,9 @@ def test_file_of_another_mxnet_scans_and_loads(data_dir):
     for path in (data_dir / "mxnet").glob("*.params"):
         loaded = checkpoint.read_arrays(str(path))
         scanned = params_file.scan(str(path))
-        assert {name: entry.shape for name, entry in scanned.items()} == {n: a.shape for n, a in loaded.items()}
+        assert {name: entry.shape for name, entry in scanned.items()} == {
+            n: a.shape for n, a in loaded.items()
+        }
 
 
 def test_arrays_of_mxnet_before_1_0_scan(tmp_path):
