@@ -1,7 +1,7 @@
 """Files that are whole or absent: written aside, flushed to disk, renamed, with a checksum beside them.
 
-The checksum stands in `<file>.sha256` in the form of `sha256sum`, so `sha256sum -c` checks it too. While a file
-is replaced its checksum file holds two lines, old and new, so either content a kill leaves behind is valid.
+The checksum stands in `<file>.sha256` as `sha256sum` writes it, so `sha256sum -c` checks it too. While a file
+is replaced its checksum file holds two lines, old and new, so whichever a kill leaves is valid.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Checkpoints in the original's form, whole or refused: `<prefix>-%04d.params` and `<prefix>-symbol.json`.
 
 A `.params` file holds arrays named `arg:<name>` and `aux:<name>`; the epoch counts from 1. What exact
-resuming needs besides (momentum, schedule position, random state) is in `<prefix>-%04d.resume`: arrays and
+resuming needs (momentum, schedule position and random state too) is in `<prefix>-%04d.resume`: arrays and
 json, nothing that is executed on loading. Symbol files are written for other tools and never read.
 """
 
@@ -23,7 +23,8 @@ from lib.core.params_file import CheckpointError
 
 __all__ = [
     "CheckpointError", "State", "epochs", "expected_shapes", "latest", "load_params", "load_state",
-    "match_params", "params_path", "prune", "read_arrays", "resume_path", "save_params", "save_state", "verify",
+    "match_params", "params_path", "prune", "read_arrays", "resume_path", "save_params", "save_state",
+    "verify",
 ]  # fmt: skip
 
 Arrays = Dict[str, mx.nd.NDArray]
@@ -138,26 +139,29 @@ def save_state(
     progress: Mapping[str, Any],
     params: Optional[Tuple[Mapping[str, Any], Mapping[str, Any]]] = None,
 ) -> str:
-    """Write what resuming after `epoch` finished epochs needs besides its parameters, which come first.
+    """Write all that resuming after `epoch` finished epochs needs into one file, so that no kill can split it.
+
+    Only the two newest of these files are kept: they are three times as large as the parameters.
 
     Args:
         momentum: by parameter name, NDArrays or numpy arrays.
         progress: anything json can hold, numpy numbers and arrays included: updates done, place in the data
             order, the tuple of `RandomState.get_state()`.
-        params: (arg_params, aux_params) to store here too, for a state between two epochs, to which no
-            `.params` file belongs.
+        params: (arg_params, aux_params); those of the `.params` file of this epoch when not given.
 
     Raises:
         CheckpointError: a full disk, or no parameters of this epoch.
     """
-    named = {f"momentum:{name}": _numpy(value) for name, value in momentum.items()}
-    for kind, group in zip(("arg", "aux"), params or ()):
-        named.update({f"{kind}:{name}": _numpy(value) for name, value in group.items()})
-    belongs = None if params else _digest(params_path(prefix, epoch))
-    content = {"epoch": epoch, "params_sha256": belongs, "progress": dict(progress)}
-    named["json"] = np.frombuffer(json.dumps(content, default=_jsonable).encode(), np.uint8)
+    groups = dict(zip(("arg", "aux"), params or load_params(prefix, epoch)), momentum=momentum)
+    named = {
+        f"{kind}:{name}": _numpy(value) for kind, group in groups.items() for name, value in group.items()
+    }
+    text = json.dumps({"progress": dict(progress)}, default=_jsonable)
+    named["json"] = np.frombuffer(text.encode(), np.uint8)
     path = resume_path(prefix, epoch)
     _write(path, lambda file: params_file.write(file, named))
+    for old in epochs(prefix, "resume")[:-2]:
+        _delete(resume_path(prefix, old))
     return path
 
 
@@ -165,7 +169,7 @@ def load_state(prefix: str, epoch: Optional[int] = None) -> State:
     """State saved after `epoch`, or the newest one that is whole.
 
     Raises:
-        CheckpointError: absent, damaged, or written for other parameters than the `.params` file has.
+        CheckpointError: absent or damaged.
     """
     if epoch is None:
         epoch = latest(prefix, resumable=True)
@@ -184,16 +188,11 @@ def _read_state(prefix: str, epoch: int) -> State:
     path = resume_path(prefix, epoch)
     arrays = read_arrays(path)
     try:
-        content = json.loads(arrays.pop("json").asnumpy().tobytes().decode())
-        belongs, progress = content["params_sha256"], content["progress"]
+        progress = json.loads(arrays.pop("json").asnumpy().tobytes().decode())["progress"]
     except (KeyError, TypeError, ValueError, RecursionError):
         raise CheckpointError(f"{path}: no resume file; {_REMEDY}") from None
-    groups = {kind: _named(arrays, kind) for kind in ("momentum", "arg", "aux")}
-    if belongs is not None:
-        if belongs != _digest(params_path(prefix, epoch)):
-            raise CheckpointError(f"{path}: belongs to other parameters than {params_path(prefix, epoch)}")
-        groups["arg"], groups["aux"] = load_params(prefix, epoch)
-    return State(path, epoch, groups["arg"], groups["aux"], groups["momentum"], progress)
+    groups = [_named(arrays, kind) for kind in ("arg", "aux", "momentum")]
+    return State(path, epoch, *groups, progress)
 
 
 def latest(prefix: str, resumable: bool = False) -> Optional[int]:
@@ -203,10 +202,7 @@ def latest(prefix: str, resumable: bool = False) -> Optional[int]:
     """
     for epoch in reversed(epochs(prefix, "resume" if resumable else "params")):
         try:
-            if resumable:
-                _read_state(prefix, epoch)
-            else:
-                verify(params_path(prefix, epoch))
+            verify(resume_path(prefix, epoch) if resumable else params_path(prefix, epoch))
             return epoch
         except CheckpointError as error:
             logging.getLogger(__name__).warning("checkpoint passed over: %s", error)
@@ -222,10 +218,8 @@ def epochs(prefix: str, kind: str = "params") -> List[int]:
 def prune(prefix: str, keep: int) -> None:
     """Delete the files of all but the newest `keep` epochs; 0 keeps everything."""
     for epoch in epochs(prefix)[:-keep] if keep else ():
-        for path in (resume_path(prefix, epoch), params_path(prefix, epoch)):
-            for name in (path, f"{path}.sha256"):
-                if os.path.exists(name):
-                    os.unlink(name)
+        _delete(params_path(prefix, epoch))
+        _delete(resume_path(prefix, epoch))
 
 
 # ------------------------------------------------------------------------------------------------ details
@@ -242,11 +236,10 @@ def _write(path: str, fill, checksum: bool = True) -> None:
         raise CheckpointError(text) from None
 
 
-def _digest(path: str) -> str:
-    try:
-        return atomic.sha256(path)
-    except OSError as error:
-        raise CheckpointError(f"{path}: {error.strerror}; save the parameters before the state") from None
+def _delete(path: str) -> None:
+    for name in (path, f"{path}.sha256"):
+        if os.path.exists(name):
+            os.unlink(name)
 
 
 def _named(arrays: Arrays, kind: str) -> Arrays:

@@ -349,14 +349,23 @@ def test_newest_whole_one_is_chosen(prefix, caplog):
     assert checkpoint.latest(prefix) is None
     for epoch in (1, 2, 3):
         save(prefix, epoch, seed=epoch)
-    with open(f"{prefix}-0003.params", "r+b") as file:
-        file.truncate(100)
+    for kind in ("params", "resume"):
+        with open(f"{prefix}-0003.{kind}", "r+b") as file:
+            file.truncate(100)
     assert checkpoint.latest(prefix) == 2 and checkpoint.load_state(prefix).epoch == 2
     assert "e2e-0003.params" in caplog.text
-    save(prefix, 2, seed=9, state=False)
-    with pytest.raises(CheckpointError, match="other parameters"):
-        checkpoint.load_state(prefix, 2)
-    assert checkpoint.load_state(prefix).epoch == 1
+
+
+def test_a_state_is_whole_in_itself(prefix):
+    args, _ = save(prefix, 1)
+    save(prefix, 1, seed=5, state=False)
+    assert same(checkpoint.load_state(prefix).arg_params, args)
+
+
+def test_two_states_are_kept(prefix):
+    for epoch in (1, 2, 3, 4):
+        save(prefix, epoch)
+    assert checkpoint.epochs(prefix, "resume") == [3, 4] and checkpoint.epochs(prefix) == [1, 2, 3, 4]
 
 
 def test_nothing_to_resume_says_what_to_do(prefix):
