@@ -1,1 +1,1 @@
-"""Instance masks: targets, rendering, voting, caches."""
+"""Instance masks: rasterising, resizing, pasting, encoding and voting."""

@@ -1,1 +1,1 @@
-"""Non-maximum suppression."""
+"""Greedy non-maximum suppression with the three rules found in published code."""

@@ -1,1 +1,1 @@
-"""Anchors and their targets."""
+"""Anchors and training targets of the region proposal network."""

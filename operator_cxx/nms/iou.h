@@ -2,7 +2,7 @@
 #ifndef OPERATOR_CXX_NMS_IOU_H_
 #define OPERATOR_CXX_NMS_IOU_H_
 
-#include "../common/backend.h"
+#include "operator_cxx/common/backend.h"
 
 namespace fullconv {
 

@@ -6,8 +6,8 @@
 #ifndef OPERATOR_CXX_NMS_NMS_H_
 #define OPERATOR_CXX_NMS_NMS_H_
 
-#include "iou.h"
-#include "sequential.h"
+#include "operator_cxx/nms/iou.h"
+#include "operator_cxx/nms/sequential.h"
 
 #ifdef __CUDA_ARCH__
 #define FC_LANE_BARRIER() __syncthreads()

@@ -2,7 +2,7 @@
 #ifndef OPERATOR_CXX_NMS_SEQUENTIAL_H_
 #define OPERATOR_CXX_NMS_SEQUENTIAL_H_
 
-#include "iou.h"
+#include "operator_cxx/nms/iou.h"
 
 namespace fullconv {
 
