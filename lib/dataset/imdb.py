@@ -47,10 +47,11 @@ class IMDB:
     def roidb(self) -> Roidb:
         """One entry per image, empty images included; read once. Raises DatasetError or ImageError."""
         if self._roidb is None:
-            self._roidb = self._read()
+            self._roidb = [self.read_entry(index) for index in range(len(self))]
         return list(self._roidb)
 
-    def _read(self) -> Roidb:
+    def read_entry(self, index: int) -> Entry:
+        """The entry of image_ids[index], read and checked afresh. Raises DatasetError or ImageError."""
         raise NotImplementedError
 
     def evaluate_masks(self, all_boxes: Sequence, all_masks: Sequence, output_dir: str) -> dict[str, float]:
@@ -77,7 +78,7 @@ class ConcatIMDB(IMDB):
         super().__init__("+".join(part.name for part in parts), first.classes, ids, first.result_path)
         self.parts = list(parts)
 
-    def _read(self) -> Roidb:
+    def roidb(self) -> Roidb:
         return [entry for part in self.parts for entry in part.roidb()]
 
     def evaluate_masks(self, all_boxes: Sequence, all_masks: Sequence, output_dir: str) -> dict[str, float]:

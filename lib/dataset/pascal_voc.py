@@ -27,8 +27,8 @@ from lib.dataset.imdb import BACKGROUND, IMDB, DatasetError, Entry, Roidb, make_
 from lib.mask.mask_cache import cache_path, load_masks
 
 VOC_CLASSES = (
-    "aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person pottedplant"
-    " sheep sofa train tvmonitor"
+    "aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person"
+    " pottedplant sheep sofa train tvmonitor"
 ).split()
 VOID = 255
 
@@ -58,10 +58,9 @@ class PascalVOC(IMDB):
         super().__init__(name, [BACKGROUND] + _read_classes(self.data_path), ids, result_path)
         self.cache_folder = os.path.join(root_path, "cache", "masks", f"voc_{year}")
 
-    def _read(self) -> Roidb:
-        return [self._entry(image_id) for image_id in self.image_ids]
-
-    def _entry(self, image_id: str) -> Entry:
+    def read_entry(self, index: int) -> Entry:
+        """See IMDB. The class of an instance is that of its pixels in the class map."""
+        image_id = self.image_ids[index]
         image = self._find(image_id, "image", ("img", "JPEGImages"), (".jpg", ".jpeg", ".png"))
         size = image_size(image)
         instance_file = self._find(image_id, "instance map", ("inst", "SegmentationObject"), (".mat", ".png"))
@@ -100,7 +99,7 @@ class PascalVOC(IMDB):
 
 
 class GroundTruth(Sequence):
-    """Per image a dict of masks (n, h, w) bool and classes (n,) int, loaded when asked for: VOC val is 3 GB."""
+    """Per image a dict of masks (n, h, w) bool and classes (n,) int, loaded on demand: VOC val is 3 GB."""
 
     def __init__(self, roidb: Roidb) -> None:
         self._roidb = roidb
@@ -185,7 +184,7 @@ def instance_classes(instances: np.ndarray, classes: np.ndarray, num_classes: in
             )
         if not 0 < found[0] < num_classes:
             raise DatasetError(
-                f"{path}: instance {instance} has class id {found[0]}, but classes are 1 to {num_classes - 1}: "
+                f"{path}: instance {instance} has class id {found[0]}, known are 1 to {num_classes - 1}: "
                 f"correct the class map, or list the class names in classes.txt beside ImageSets"
             )
         result.append(found[0])
