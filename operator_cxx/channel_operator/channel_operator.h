@@ -7,9 +7,9 @@
 #define OPERATOR_CXX_CHANNEL_OPERATOR_CHANNEL_OPERATOR_H_
 
 #include <cfloat>
-#include <cmath>
 
 #include "operator_cxx/common/backend.h"
+#include "operator_cxx/common/math.h"
 
 // out (N, groups, area): maximum over each group's channels, at least -FLT_MAX.
 FULLCONV_API(fullconv_group_max_fwd, const float* data, float* out, int n, int groups, int depth, int area,
@@ -120,7 +120,7 @@ struct GroupSoftmaxForward {
     for (int64_t d = 1; d < depth; ++d) top = data[base + d * area] > top ? data[base + d * area] : top;
     float sum = 0.f;
     for (int64_t d = 0; d < depth; ++d) {
-      const float power = expf(data[base + d * area] - top);
+      const float power = exp_f32(data[base + d * area] - top);
       out[base + d * area] = power;
       sum += power;
     }

@@ -8,7 +8,7 @@
 
 #include <cmath>
 
-#include "backend.h"
+#include "operator_cxx/common/backend.h"
 
 namespace fullconv {
 
@@ -70,15 +70,40 @@ FC_HD float numpy_expf(float x) {
   return ldexpf(p / q, static_cast<int>(power));
 }
 
-// Regression target (dx, dy, dw, dh) that moves `ex` onto `gt`; degenerate boxes give inf or NaN as in numpy.
-FC_HD void encode_box(const Box& ex, const Box& gt, double* target) {
-  const double ew = ex.width(), eh = ex.height(), gw = gt.width(), gh = gt.height();
-  const double ex_x = ex.x1 + 0.5 * (ew - 1.0), ex_y = ex.y1 + 0.5 * (eh - 1.0);
-  const double gt_x = gt.x1 + 0.5 * (gw - 1.0), gt_y = gt.y1 + 0.5 * (gh - 1.0);
-  target[0] = (gt_x - ex_x) / (ew + 1e-14);
-  target[1] = (gt_y - ex_y) / (eh + 1e-14);
-  target[2] = log(gw / ew);
-  target[3] = log(gh / eh);
+// log of a positive, finite float32 as numpy's vector loops compute it, for the same reason.
+FC_HD float numpy_logf(float x) {
+  if (!(x > 0.0f) || x > 3.4028234e38f) return logf(x);
+  int exponent;
+  float m = 2.0f * frexpf(x, &exponent);
+  exponent -= 1;
+  if (m > 1.41421356237309504880f) {
+    m *= 0.5f;
+    exponent += 1;
+  }
+  const float r = m - 1.0f;
+  float p = fmaf(2.589979117907922693523e-02f, r, 3.808837741388407920751e-01f);
+  p = fmaf(p, r, 1.480000633576506585156e+00f);
+  p = fmaf(p, r, 2.112677543073053063722e+00f);
+  p = fmaf(p, r, 9.999999999999998702752e-01f) * r;
+  float q = fmaf(5.875095403124574342950e-03f, r, 1.546476374983906719538e-01f);
+  q = fmaf(q, r, 9.864942958519418960339e-01f);
+  q = fmaf(q, r, 2.453006071784736363091e+00f);
+  q = fmaf(q, r, 2.612677543073109236779e+00f);
+  q = fmaf(q, r, 1.0f);
+  return fmaf(static_cast<float>(exponent), 0.693147180559945309417232121458176568f, p / q);
+}
+
+// Regression target (dx, dy, dw, dh) that moves box `ex` (4) onto `gt` (4), in float32 like the original's
+// float32 rois and ground truth; degenerate boxes give inf or NaN.
+FC_HD void encode_box(const float* ex, const float* gt, float* target) {
+  const float ew = ex[2] - ex[0] + 1.0f, eh = ex[3] - ex[1] + 1.0f;
+  const float gw = gt[2] - gt[0] + 1.0f, gh = gt[3] - gt[1] + 1.0f;
+  const float ex_x = ex[0] + 0.5f * (ew - 1.0f), ex_y = ex[1] + 0.5f * (eh - 1.0f);
+  const float gt_x = gt[0] + 0.5f * (gw - 1.0f), gt_y = gt[1] + 0.5f * (gh - 1.0f);
+  target[0] = (gt_x - ex_x) / (ew + 1e-14f);
+  target[1] = (gt_y - ex_y) / (eh + 1e-14f);
+  target[2] = numpy_logf(gw / ew);
+  target[3] = numpy_logf(gh / eh);
 }
 
 // The box that `delta` moves `ex` to, given exp(dw) and exp(dh) in the precision the caller wants. No clamp
