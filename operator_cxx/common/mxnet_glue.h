@@ -3,11 +3,11 @@
 //
 //   struct Example {
 //     static constexpr const char* kName = "fullconv_example";
-//     static constexpr Gradient kGradient = Gradient::kOwn;       // or kZero: no input has a gradient
-//     static Signature signature(const Attributes& a);            // checks attributes; names of inputs,
-//     outputs static Shapes infer_shape(const Attributes& a, const Shapes& in);   // checks shapes; shapes of
-//     outputs static void forward(Call& call); static void backward(Call& call);   // kOwn only. call.in:
-//     head gradients, inputs, outputs; call.out: a
+//     static constexpr Gradient kGradient = Gradient::kOwn;       // or kZero: inputs get zeros; kNone: an
+//     error static Signature signature(const Attributes& a);            // checks attributes; names of
+//     inputs, outputs static Shapes infer_shape(const Attributes& a, const Shapes& in);   // checks shapes;
+//     shapes of outputs static void forward(Call& call); static void backward(Call& call);   // kOwn only.
+//     call.in: head gradients, inputs, outputs; call.out: a
 //   };                                    // gradient per input, each to be written in full
 //   FULLCONV_REGISTER_OP(Example)
 //
@@ -31,7 +31,7 @@ namespace fullconv {
 
 using Shape = std::vector<unsigned int>;
 using Shapes = std::vector<Shape>;
-enum class Gradient { kOwn, kZero };
+enum class Gradient { kOwn, kZero, kNone };
 
 struct Signature {
   std::vector<const char*> inputs;
@@ -191,6 +191,8 @@ struct Registration {
       Call call(attributes, in, out, resource, kGpu);
       if constexpr (Op::kGradient == Gradient::kOwn) {
         Op::backward(call);
+      } else if constexpr (Op::kGradient == Gradient::kNone) {
+        fail("has no gradient, it is for inference only");
       } else {
         for (size_t i = 0; i < out->size(); ++i) call.zero(i);
       }

@@ -105,6 +105,15 @@ struct PsroiBin {
   FC_HD float count() const {
     return static_cast<float>((rows.end - rows.begin) * (columns.end - columns.begin));
   }
+  // Sum in raster order / count, 0 for an empty bin.
+  FC_HD float mean(const float* data, int width) const {
+    if (empty) return 0.f;
+    float sum = 0.f;
+    for (int y = rows.begin; y < rows.end; ++y) {
+      for (int x = columns.begin; x < columns.end; ++x) sum += data[plane + y * width + x];
+    }
+    return sum / count();
+  }
 };
 
 // Rows are (roi, channel) pairs, columns are bins.
@@ -115,14 +124,7 @@ struct PsroiDirectForward {
   PsroiShape s;
   FC_HD void operator()(int64_t row, int64_t at) const {
     const PsroiBin bin(rois, s, row / s.dim, static_cast<int>(row % s.dim), static_cast<int>(at));
-    float sum = 0.f;
-    if (!bin.empty) {
-      for (int y = bin.rows.begin; y < bin.rows.end; ++y) {
-        for (int x = bin.columns.begin; x < bin.columns.end; ++x) sum += data[bin.plane + y * s.width + x];
-      }
-      sum /= bin.count();
-    }
-    out[row * s.bins() + at] = sum;
+    out[row * s.bins() + at] = bin.mean(data, s.width);
   }
 };
 

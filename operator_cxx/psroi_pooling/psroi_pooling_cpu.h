@@ -15,18 +15,20 @@ namespace fullconv {
 
 constexpr int kLanes = 16;
 
-// to[column][lane] = from[lane * stride + column] for `lanes` rows; the other lanes become zero.
+// to[column][lane] = from[lane * stride + column] for `lanes` of kWidth lanes, the others become zero; `to`
+// has kLanes floats per column.
+template <int kWidth = kLanes>
 inline void lanes_inside(const float* from, int64_t stride, int lanes, int64_t columns, float* to) {
   int64_t at = 0;
-  if (lanes == kLanes) {
-    for (; at + kLanes <= columns; at += kLanes) {
-      for (int i = 0; i < kLanes; ++i) {
-        for (int lane = 0; lane < kLanes; ++lane) to[(at + i) * kLanes + lane] = from[lane * stride + at + i];
+  if (lanes == kWidth) {
+    for (; at + kWidth <= columns; at += kWidth) {
+      for (int i = 0; i < kWidth; ++i) {
+        for (int lane = 0; lane < kWidth; ++lane) to[(at + i) * kLanes + lane] = from[lane * stride + at + i];
       }
     }
   }
   for (; at < columns; ++at) {
-    for (int lane = 0; lane < kLanes; ++lane) {
+    for (int lane = 0; lane < kWidth; ++lane) {
       to[at * kLanes + lane] = lane < lanes ? from[lane * stride + at] : 0.f;
     }
   }
@@ -39,16 +41,22 @@ inline void lanes_outside(const float* from, int64_t stride, int lanes, int64_t 
   }
 }
 
-// Sum over a bin's pixels in raster order, for one block of channels.
-inline void sum_bin(const float* block, int width, Range rows, Range columns, float* sum) {
+// Mean over a bin's pixels, added up in raster order, for one block of channels; zero for an empty bin.
+inline void mean_of_bin(const float* plane, int width, Range rows, Range columns, float* mean) {
   float total[kLanes] = {};
   for (int y = rows.begin; y < rows.end; ++y) {
-    const float* pixel = block + (int64_t{y} * width + columns.begin) * kLanes;
+    const float* pixel = plane + (int64_t{y} * width + columns.begin) * kLanes;
     for (int x = columns.begin; x < columns.end; ++x, pixel += kLanes) {
       for (int lane = 0; lane < kLanes; ++lane) total[lane] += pixel[lane];
     }
   }
-  for (int lane = 0; lane < kLanes; ++lane) sum[lane] = total[lane];
+  const int count = std::max(1, (rows.end - rows.begin) * (columns.end - columns.begin));
+  for (int lane = 0; lane < kLanes; ++lane) mean[lane] = total[lane] / static_cast<float>(count);
+}
+
+// The planes of one block of channels that a row of bins (its first cell) is taken from.
+inline const float* cell_planes(const float* block, const PsroiShape& s, int ph) {
+  return block + int64_t{group_cell(ph, s.group, s.pooled)} * s.group * s.area() * kLanes;
 }
 
 // One roi, one block of channels: means of all bins, into out[lane][bin].
@@ -57,16 +65,12 @@ inline void pool_roi(const float* block, const float* roi, const PsroiShape& s, 
   float row_of_bins[kLanes * kLanes];
   for (int ph = 0; ph < s.pooled; ++ph) {
     const Range rows = window.y.range(ph);
-    const float* cells = block + int64_t{group_cell(ph, s.group, s.pooled)} * s.group * s.area() * kLanes;
+    const float* cells = cell_planes(block, s, ph);
     for (int first = 0; first < s.pooled; first += kLanes) {
       const int last = std::min(s.pooled, first + kLanes);
       for (int pw = first; pw < last; ++pw) {
-        const Range columns = window.x.range(pw);
-        float* mean = row_of_bins + (pw - first) * kLanes;
-        sum_bin(cells + group_cell(pw, s.group, s.pooled) * s.area() * kLanes, s.width, rows, columns, mean);
-        const int count = (rows.end - rows.begin) * (columns.end - columns.begin);
-        const float divisor = static_cast<float>(std::max(count, 1));
-        for (int lane = 0; lane < kLanes; ++lane) mean[lane] /= divisor;
+        const float* plane = cells + group_cell(pw, s.group, s.pooled) * s.area() * kLanes;
+        mean_of_bin(plane, s.width, rows, window.x.range(pw), row_of_bins + (pw - first) * kLanes);
       }
       lanes_outside(row_of_bins, s.bins(), lanes, last - first, out + ph * s.pooled + first);
     }
