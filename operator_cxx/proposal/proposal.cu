@@ -1,0 +1,1 @@
+#include "operator_cxx/proposal/proposal_entries.h"

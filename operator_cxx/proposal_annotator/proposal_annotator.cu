@@ -1,0 +1,1 @@
+#include "operator_cxx/proposal_annotator/proposal_annotator_entries.h"
