@@ -12,7 +12,7 @@ from typing import Iterable, Sequence
 import cv2
 import numpy as np
 
-from lib.evaluation.sanity import EvaluationError, check_results
+from lib.evaluation.sanity import EvaluationError, check_results, explain_low_ap
 from lib.evaluation.voc_ap import eleven_point_ap, precision_recall
 
 logger = logging.getLogger(__name__)
@@ -134,11 +134,9 @@ def sds_curves(
     image_ids: Sequence | None = None,
 ) -> dict[int, list[ClassResult]]:
     """Class number 1.. -> one `ClassResult` per threshold; arguments and errors as `evaluate_sds`."""
-    truth = _group_by_class(ground_truth, len(classes), image_ids)
-    warnings = check_results(classes, len(truth[0]), all_boxes, all_masks, None, image_ids, binary_thresh)
-    for warning in warnings:
-        logger.warning(warning)
-    return {
+    truth, sizes = _group_by_class(ground_truth, len(classes), image_ids)
+    warnings = check_results(classes, len(truth[0]), all_boxes, all_masks, sizes, image_ids, binary_thresh)
+    curves = {
         c: evaluate_class(
             truth[c],
             [np.asarray(b, dtype=np.float64).reshape(-1, 5) for b in all_boxes[c]],
@@ -148,11 +146,30 @@ def sds_curves(
         )
         for c in range(1, len(classes))
     }
+    if not warnings and not any(result.ap for results in curves.values() for result in results):
+        warnings = _explain(classes, all_boxes, truth)
+    for warning in warnings:
+        logger.warning(warning)
+    return curves
 
 
-def _group_by_class(ground_truth, num_classes, image_ids) -> list[list[list[Segment]]]:
-    """truth[class][image] = segments; reading one image at a time, a generator never holds all full masks."""
+def _explain(classes, all_boxes, truth) -> list[str]:
+    """Why every AP is 0."""
+    gt_boxes, gt_classes = [], []
+    for i in range(len(truth[0])):
+        objects = [(s.box, c) for c, images in enumerate(truth) for s in images[i]]
+        gt_boxes.append(np.array([box for box, _ in objects], dtype=np.float64).reshape(-1, 4))
+        gt_classes.append([c for _, c in objects])
+    return explain_low_ap(classes, all_boxes, gt_boxes, gt_classes)
+
+
+def _group_by_class(ground_truth, num_classes, image_ids) -> tuple[list[list[list[Segment]]], list | None]:
+    """truth[class][image] = segments, and (height, width) per image where every image tells it.
+
+    Images are read one at a time, so that a generator never holds all full masks.
+    """
     truth: list[list[list[Segment]]] = [[] for _ in range(num_classes)]
+    sizes = []
     for index, image in enumerate(ground_truth):
         for per_image in truth:
             per_image.append([])
@@ -168,7 +185,8 @@ def _group_by_class(ground_truth, num_classes, image_ids) -> list[list[list[Segm
             segment = crop_segment(np.asarray(mask, dtype=bool))
             if segment is not None:
                 truth[int(c)][index].append(segment)
-    return truth
+        sizes.append(np.shape(image["masks"])[1:])
+    return truth, sizes if all(len(size) == 2 and min(size) for size in sizes) else None
 
 
 def _as_stack(masks) -> np.ndarray:
@@ -203,7 +221,7 @@ def evaluate_sds(
     Returns:
         `mAP^r@<t>`: mean over all classes, a class without objects counting 0 (original's behaviour);
         `mAP^r@<t> (classes with objects)`: the same over classes that occur;
-        `AP^r@<t> <class>`: per class; `classes with objects`: how many occur.
+        `AP^r@<t>/<class>`: per class; `classes with objects`: how many occur.
 
     Raises:
         EvaluationError: results that cannot belong to this ground truth, see `check_results`.
@@ -214,7 +232,7 @@ def evaluate_sds(
     for i, threshold in enumerate(iou_thresholds):
         result[f"mAP^r@{threshold:g}"] = _mean([curves[c][i].ap for c in curves])
         result[f"mAP^r@{threshold:g} (classes with objects)"] = _mean([curves[c][i].ap for c in occurring])
-        result.update({f"AP^r@{threshold:g} {classes[c]}": curves[c][i].ap for c in curves})
+        result.update({f"AP^r@{threshold:g}/{classes[c]}": curves[c][i].ap for c in curves})
     return result
 
 
@@ -232,7 +250,7 @@ def format_table(result: dict[str, float], classes: Sequence[str]) -> str:
         lines.append(f"{label:<{width}}" + "".join(f"{100 * result[key]:9.2f}" for key in keys))
 
     for name in classes[1:]:
-        add(name, [f"AP^r@{t} {name}" for t in thresholds])
+        add(name, [f"AP^r@{t}/{name}" for t in thresholds])
     add("mAP^r", [f"mAP^r@{t}" for t in thresholds])
     if result["classes with objects"] < len(classes) - 1:
         add("mean of classes with objects", [f"mAP^r@{t} (classes with objects)" for t in thresholds])

@@ -1,0 +1,102 @@
+"""COCO annotation files made fit for pycocotools, which trusts its input: it needs `area` and `iscrowd`, takes
+four numbers for a box, and an annotation with id 0 silently loses its match.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+from typing import Any, Sequence
+
+import numpy as np
+from pycocotools import mask as rle_api
+from pycocotools.coco import COCO
+
+from lib.dataset.coco_format import find_problems, read_json
+from lib.evaluation.sanity import EvaluationError, check_categories, check_image_ids
+
+logger = logging.getLogger(__name__)
+
+
+def load_ground_truth(
+    annotation_file: str,
+    image_ids: Sequence,
+    image_sizes: Sequence[tuple[int, int]],
+    category_ids: Sequence[int],
+    classes: Sequence[str],
+) -> COCO | None:
+    """The annotations of these images and categories as a pycocotools object, or None for a test set.
+
+    `area`, `iscrowd` and the box are filled in where the file has none, and ids are numbered anew from 1.
+
+    Args:
+        annotation_file: COCO json; a test set has no "annotations".
+        image_ids: images to evaluate.
+        image_sizes: (height, width) of each of them, as the results were made for.
+        category_ids: category_ids[k - 1] is the category of classes[k].
+        classes: names, '__background__' first.
+
+    Raises:
+        EvaluationError: foreign image or category ids, other image sizes, damaged annotations.
+        DatasetError: no such file, or not a COCO file.
+    """
+    data = read_json(annotation_file)
+    images = {image.get("id"): image for image in data["images"]}
+    check_image_ids(image_ids, images, annotation_file)
+    check_categories(category_ids, classes, data["categories"], annotation_file)
+    chosen = [images[i] for i in image_ids]
+    for image, size in zip(chosen, image_sizes):
+        _check_size(image, (int(size[0]), int(size[1])), annotation_file)
+    if not data["annotations"]:
+        return None
+    wanted, categories = set(image_ids), set(category_ids)
+    annotations = [
+        a for a in data["annotations"] if a.get("image_id") in wanted and a.get("category_id") in categories
+    ]
+    part = {"images": chosen, "categories": data["categories"], "annotations": annotations}
+    problems = [str(problem) for problem in find_problems(part) if problem.fatal]
+    if problems:
+        raise EvaluationError(f"{annotation_file}: {'; '.join(problems[:5])} ({len(problems)} in all)")
+    completed = [_completed(a, images[a["image_id"]], number) for number, a in enumerate(annotations, 1)]
+    return as_coco(chosen, data["categories"], completed)
+
+
+def as_coco(images: list[dict], categories: list[dict], annotations: list[dict]) -> COCO:
+    """A pycocotools object from lists, without its printing."""
+    coco = COCO()
+    coco.dataset = {"info": {}, "images": images, "categories": categories, "annotations": annotations}
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco.createIndex()
+    return coco
+
+
+def _check_size(image: dict[str, Any], size: tuple[int, int], annotation_file: str) -> None:
+    stated = image.get("height"), image.get("width")
+    if stated != size:
+        raise EvaluationError(
+            f"image {image['id']} is {size} (height, width) in the results but {stated} in {annotation_file}: "
+            "masks of other sizes never match. Was the image resized or rotated?"
+        )
+
+
+def _completed(annotation: dict[str, Any], image: dict[str, Any], number: int) -> dict[str, Any]:
+    """A copy numbered anew, with a segmentation that pycocotools can take without harm and nothing missing."""
+    height, width = image["height"], image["width"]
+    segmentation = annotation["segmentation"]
+    if isinstance(segmentation, list):
+        segmentation = [polygon for polygon in segmentation if len(polygon) >= 6]
+        reach = max(float(np.abs(polygon).max()) for polygon in segmentation)
+        # pycocotools walks along every outline pixel by pixel, so a point far away would fill the memory.
+        if reach > 10 * max(height, width):
+            raise EvaluationError(
+                f"annotation {annotation['id']}: a polygon reaches {reach:g} pixels: correct it"
+            )
+        rle = rle_api.merge(rle_api.frPyObjects(segmentation, height, width))
+    elif isinstance(segmentation["counts"], list):
+        rle = rle_api.frPyObjects(segmentation, height, width)
+    else:
+        rle = segmentation
+    area = annotation.get("area", float(rle_api.area(rle)))
+    crowd = int(annotation.get("iscrowd", 0))
+    return {**annotation, "id": number, "segmentation": segmentation, "area": area, "iscrowd": crowd}
