@@ -213,7 +213,7 @@ def _decompress(text: str | bytes) -> np.ndarray:
     A number has 5 bits per character from chr(48) on, bit 5 says that more follow; from the fourth run on,
     numbers are differences to the run two before.
     """
-    data = text.encode("ascii", "replace") if isinstance(text, str) else text
+    data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     codes = np.frombuffer(data, np.uint8).astype(np.int64) - 48
     ends = np.flatnonzero((codes & 0x20) == 0)
     if not len(codes) or codes.min() < 0 or codes.max() > 63 or not len(ends) or ends[-1] != len(codes) - 1:

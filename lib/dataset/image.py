@@ -12,9 +12,10 @@ from typing import Sequence
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 MAX_PIXELS = int(os.environ.get("FULLCONV_MAX_PIXELS", 10**8))
+_FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM")  # not EPS and the like: PIL runs programs for them
 _FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 
 
@@ -71,10 +72,12 @@ def _header_size(file, path: str, max_pixels: int) -> tuple[int, int]:
     """(width, height); refuses decompression bombs before a pixel is decoded."""
     advice = "shrink it, or raise FULLCONV_MAX_PIXELS if you trust the file"
     try:
-        with Image.open(file) as header:
+        with Image.open(file, formats=_FORMATS) as header:
             width, height = header.size
     except Image.DecompressionBombError as error:
         raise ImageError(f"{path}: {error}: {advice}") from error
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{path}: not one of {', '.join(_FORMATS)}: replace it by a JPEG or PNG") from error
     except Exception as error:  # PIL's format readers raise anything on damaged headers
         raise ImageError(f"{path}: not a readable image ({error}): replace it by a JPEG or PNG") from error
     if width * height > max_pixels:
@@ -92,7 +95,7 @@ def _check_complete(data: bytes, path: str) -> None:
     if data.startswith(b"\x89PNG") and data.endswith(b"IEND\xaeB`\x82"):
         return
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             image.load()
     except Exception as error:
         raise ImageError(f"{path}: the image is truncated or damaged ({error}): copy it again") from error
