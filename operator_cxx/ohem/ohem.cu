@@ -1,0 +1,1 @@
+#include "operator_cxx/ohem/ohem_entries.h"
