@@ -116,12 +116,18 @@ def build(
     return out
 
 
-def _units(
-    compiler: str, nvcc: Optional[str], mxnet: Path, only: Optional[Sequence[str]], asan: bool
-) -> List[Unit]:
+def _units(compiler: str, nvcc: Optional[str], mxnet: Path, only: Optional[Sequence[str]], asan: bool) -> List[Unit]:
     """All translation units, each with the command and the content-addressed object file."""
     include = ["-I", "."]
-    cxx = [compiler, *CXX_FLAGS, *CXX_WARNINGS, *(ASAN_FLAGS if asan else []), *include, "-isystem", str(mxnet / "include")]
+    cxx = [
+        compiler,
+        *CXX_FLAGS,
+        *CXX_WARNINGS,
+        *(ASAN_FLAGS if asan else []),
+        *include,
+        "-isystem",
+        str(mxnet / "include"),
+    ]
     commands: Dict[str, List[str]] = {".cc": [*cxx, "-c"]}
     if nvcc:
         commands[".cu"] = [nvcc, *NVCC_FLAGS, *gencode_flags(nvcc), *include, "-ccbin", compiler, "-c"]
@@ -132,7 +138,12 @@ def _units(
         _check_names(only, [folder.name for folder in folders])
         folders = [folder for folder in folders if folder.name in (*only, "common")]
     api = mxnet / "src" / "lib_api.cc"
-    exported = [*commands[".cc"][:-1], "-fvisibility=default", "-w", "-c"]  # MXNet's entry points bear no mark of their own
+    exported = [
+        *commands[".cc"][:-1],
+        "-fvisibility=default",
+        "-w",
+        "-c",
+    ]  # MXNet's entry points bear no mark of their own
     units = [_unit(api, exported, [versions[".cc"], api.read_text(), _processor()])]
     for folder in folders:
         headers = shared + _read_all(folder.glob("*.h"))

@@ -89,6 +89,28 @@ inline void mean_of_bins(const float* data, const float* rois, float* means, con
   }
 }
 
+// The mask of one roi's best foreground class: HeadMask with the roi's window computed once.
+inline void mask_of_roi(const HeadMask& mask, int64_t r) {
+  const PsroiShape& s = mask.s;
+  const float* roi = mask.rois + r * 5;
+  float* out = mask.seg_pred + r * 2 * s.bins();
+  const int64_t best = picked_group(mask.cls_prob, r, s.dim / 2, true);
+  std::fill(out, out + 2 * s.bins(), 0.f);
+  if (best < 0) return;
+  const int image = roi_image(roi, s.n);
+  const PsroiWindow window(roi, s);
+  for (int ph = 0; image >= 0 && ph < s.pooled; ++ph) {
+    for (int pw = 0; pw < s.pooled; ++pw) {
+      for (int side = 0; side < 2; ++side) {
+        const PsroiBin bin(window, image, s, static_cast<int>(2 * best) + side, ph, pw);
+        out[side * s.bins() + ph * s.pooled + pw] = bin.mean(mask.data, s.width);
+      }
+    }
+  }
+  const GroupSoftmaxForward softmax{out, out, 2, s.bins()};
+  for (int at = 0; at < s.bins(); ++at) softmax(0, at);
+}
+
 inline void head_forward(const float* cls_seg, const float* bbox, const float* rois, const HeadOutputs& out,
                          const HeadShape& head, float* block) {
   const CpuBackend backend;
@@ -98,8 +120,8 @@ inline void head_forward(const float* cls_seg, const float* bbox, const float* r
   mean_of_bins<true>(cls_seg, rois, out.cls_prob, head.cls_seg(), block);
   mean_of_bins<false>(bbox, rois, out.bbox_pred, head.bbox(), block);
   backend.for_each(num_rois, HeadSoftmax{out.cls_prob, head.classes}, 64);
-  backend.for_each_2d(num_rois, head.psroi.bins(),
-                      HeadMask{cls_seg, rois, out.cls_prob, out.seg_pred, head.cls_seg()}, 1024);
+  const HeadMask mask{cls_seg, rois, out.cls_prob, out.seg_pred, head.cls_seg()};
+  backend.for_each(num_rois, [&mask](int64_t roi) { mask_of_roi(mask, roi); }, 4);
 }
 
 }  // namespace fullconv

@@ -91,17 +91,15 @@ struct PsroiBin {
   Range rows, columns;
   int64_t plane;  // offset of the plane in data
   bool empty;
-  FC_HD PsroiBin(const float* rois, const PsroiShape& s, int64_t roi, int channel, int bin) {
-    const float* box = rois + roi * 5;
-    const int image = roi_image(box, s.n);
-    const int ph = bin / s.pooled, pw = bin % s.pooled;
-    const PsroiWindow window(box, s);
-    rows = window.y.range(ph);
-    columns = window.x.range(pw);
+  FC_HD PsroiBin(const PsroiWindow& window, int image, const PsroiShape& s, int channel, int ph, int pw)
+      : rows(window.y.range(ph)), columns(window.x.range(pw)) {
     empty = image < 0 || rows.end <= rows.begin || columns.end <= columns.begin;
     const int cell = group_cell(ph, s.group, s.pooled) * s.group + group_cell(pw, s.group, s.pooled);
     plane = ((static_cast<int64_t>(image) * s.dim + channel) * s.cells() + cell) * s.area();
   }
+  FC_HD PsroiBin(const float* rois, const PsroiShape& s, int64_t roi, int channel, int bin)
+      : PsroiBin(PsroiWindow(rois + roi * 5, s), roi_image(rois + roi * 5, s.n), s, channel, bin / s.pooled,
+                 bin % s.pooled) {}
   FC_HD float count() const {
     return static_cast<float>((rows.end - rows.begin) * (columns.end - columns.begin));
   }
