@@ -1,7 +1,7 @@
 """Folding of the target normalisation into the regression weights, as the published checkpoints have it.
 
-Training regresses (target - mean) / std. A checkpoint stores, next to the raw layer, a copy named `*_test` whose
-output is already multiplied by std and shifted by mean.
+Training regresses (target - mean) / std. A checkpoint stores, next to the raw layer, a copy named `*_test`
+whose output is already multiplied by std and shifted by mean.
 """
 
 from __future__ import annotations

@@ -9,11 +9,13 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 
-def paste_mask(mask: np.ndarray, box: np.ndarray, height: int, width: int, threshold: float = 0.4) -> np.ndarray:
+def paste_mask(
+    mask: np.ndarray, box: np.ndarray, height: int, width: int, threshold: float = 0.4
+) -> np.ndarray:
     """One mask (M, M) at its place in the image.
 
-    The box (4,) is rounded (half to even), the mask resized to it (bilinear) and cut at `threshold`; what lies
-    outside the image is left out.
+    The box (4,) is clipped to the image and rounded (half to even), the mask resized to it (bilinear) and cut
+    at `threshold`.
 
     Returns:
         (height, width) bool; all False for a box that is inverted or not finite.
@@ -49,7 +51,7 @@ def encode_masks(
         ValueError: as many boxes as masks are needed.
     """
     if len(masks) != len(boxes):
-        raise ValueError(f"encode_masks needs one box per mask, got {len(boxes)} boxes and {len(masks)} masks")
+        raise ValueError(f"encode_masks needs one box per mask, got {len(boxes)} and {len(masks)}")
     masks = np.asarray(masks, dtype=np.float32).reshape(len(masks), *np.shape(masks)[-2:])
     return [encode_mask(paste_mask(mask, box, height, width, threshold)) for mask, box in zip(masks, boxes)]
 

@@ -21,17 +21,19 @@ Segmentation = Union[Sequence[Sequence[float]], Mapping[str, Any]]
 def _vertices(polygon: Sequence[float]) -> np.ndarray:
     points = np.asarray(polygon, dtype=np.float64)
     if points.ndim != 1 or points.size < 4 or points.size % 2:
-        raise ValueError(f"a polygon is a flat list x1, y1, x2, y2, ... of at least two points, got {polygon!r}")
+        raise ValueError(
+            f"a polygon is a flat list x1, y1, x2, y2, ... of two or more points, got {polygon!r}"
+        )
     if not np.isfinite(points).all():
         raise ValueError(f"a polygon has a coordinate that is not a number: {polygon!r}")
     return points.reshape(-1, 2)
 
 
 def polygons_to_mask(polygons: Sequence[Sequence[float]], height: int, width: int) -> np.ndarray:
-    """Union of polygons as a mask; a pixel belongs to a polygon when its centre is inside (even-odd) or on it.
+    """Union of polygons as a mask; a pixel counts when its centre is inside (even-odd) or on a polygon.
 
-    This is what the original gets from `skimage.draw.polygon`. As there, vertices beyond the last column or row
-    are moved onto it; ours moves negative ones to 0, where the original would wrap around.
+    This is what the original gets from `skimage.draw.polygon`. As there, vertices beyond the last column or
+    row are moved onto it; ours moves negative ones to 0, where the original would wrap around.
 
     Args:
         polygons: flat lists x1, y1, x2, y2, ... in pixels, pixel centres at integers.

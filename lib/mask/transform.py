@@ -19,7 +19,9 @@ def intersect_boxes(box1: np.ndarray, box2: np.ndarray) -> Tuple[int, int, int, 
     return int(x1), int(y1), int(x2), int(y2)
 
 
-def intersect_box_mask(box: np.ndarray, gt_box: np.ndarray, gt_mask: np.ndarray, mask_size: int = 21) -> np.ndarray:
+def intersect_box_mask(
+    box: np.ndarray, gt_box: np.ndarray, gt_mask: np.ndarray, mask_size: int = 21
+) -> np.ndarray:
     """The part of an object's mask that a box sees, the rest of the box zero.
 
     Args:
@@ -36,7 +38,7 @@ def intersect_box_mask(box: np.ndarray, gt_box: np.ndarray, gt_mask: np.ndarray,
     """
     height, width = gt_mask.shape
     if gt_box[0] < 0 or gt_box[1] < 0 or gt_box[2] >= width or gt_box[3] >= height:
-        raise ValueError(f"ground-truth box {np.asarray(gt_box).tolist()} leaves its mask of {width} x {height}")
+        raise ValueError(f"gt box {np.asarray(gt_box).tolist()} leaves its mask of {width} x {height} pixels")
     x1, y1, x2, y2 = intersect_boxes(box, gt_box)
     if x1 > x2 or y1 > y2:
         return np.zeros((mask_size, mask_size))
@@ -47,7 +49,7 @@ def intersect_box_mask(box: np.ndarray, gt_box: np.ndarray, gt_mask: np.ndarray,
 
 
 def mask_overlap(box1: np.ndarray, box2: np.ndarray, mask1: np.ndarray, mask2: np.ndarray) -> float:
-    """Intersection over union of two bool masks given inside their own integer boxes; 0 for an empty union."""
+    """Intersection over union of two bool masks inside their own integer boxes; 0 for an empty union."""
     x1, y1, x2, y2 = intersect_boxes(box1, box2)
     if x1 > x2 or y1 > y2:
         return 0.0
@@ -94,8 +96,8 @@ def mask_aggregation(
         weights: n weights that add up to one.
 
     Returns:
-        the votes (h, w) float64 inside the new box, and the box (4,) float32. Without a pixel that reaches the
-        threshold the box is the image's centre pixel.
+        the votes (h, w) float64 inside the new box, and the box (4,) float32. Without a pixel that reaches
+        the threshold the box is the image's centre pixel.
     """
     votes = np.zeros((im_height, im_width))
     for box, mask, weight in zip(np.round(boxes).astype(int), masks, weights):

@@ -2,14 +2,14 @@
 
 Published code holds three versions that agree except at equality and for boxes without area:
 
-| function  | drops a box if         | equality | NaN IoU (0 / 0) | arithmetic           | used by                        |
-|-----------|------------------------|----------|-----------------|----------------------|--------------------------------|
-| `nms`     | not IoU <= threshold   | kept     | dropped         | that of the input    | CPU mask voting, per-class NMS |
-| `gpu_nms` | IoU > threshold        | kept     | kept            | float32              | proposals, GPU mask voting     |
-| `cpu_nms` | IoU >= threshold       | dropped  | kept            | float32              | nothing in the originals       |
+| function  | drops a box if       | equality | NaN IoU | computes in       | used by                    |
+|-----------|----------------------|----------|---------|-------------------|----------------------------|
+| `nms`     | not IoU <= threshold | kept     | dropped | type of the input | CPU mask voting, per class |
+| `gpu_nms` | IoU > threshold      | kept     | kept    | float32           | proposals, GPU mask voting |
+| `cpu_nms` | IoU >= threshold     | dropped  | kept    | float32           | nothing in the originals   |
 
-Boxes are x1, y1, x2, y2 with inclusive pixel ends. Candidates are visited by `scores.argsort()[::-1]`: of equal
-scores the later index usually comes first. All functions take any number of boxes, none included.
+Boxes are x1, y1, x2, y2 with inclusive pixel ends. Candidates are visited by `scores.argsort()[::-1]`: of
+equal scores the later index usually comes first. All functions take any number of boxes, none included.
 """
 
 from __future__ import annotations
@@ -87,7 +87,8 @@ def py_nms(dets: np.ndarray, threshold: float) -> np.ndarray:
         keep.append(best)
         w = np.maximum(0, np.minimum(x2[best], x2[rest]) - np.maximum(x1[best], x1[rest]) + 1)
         h = np.maximum(0, np.minimum(y2[best], y2[rest]) - np.maximum(y1[best], y1[rest]) + 1)
+        shared = w * h
         with np.errstate(divide="ignore", invalid="ignore"):
-            iou = w * h / (areas[best] + areas[rest] - w * h)
+            iou = shared / (areas[best] + areas[rest] - shared)
         order = rest[iou <= threshold]
     return np.array(keep, dtype=np.int64)

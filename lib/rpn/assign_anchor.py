@@ -94,7 +94,7 @@ def assign_anchor(
 
     Returns:
         label (1, A h w) float32 in (A, h, w) order, 1 / 0 / -1 (ignored);
-        bbox_target (1, 4A, h, w) float32, channel 4 a + k, not normalised, given for all inside anchors with gt;
+        bbox_target (1, 4A, h, w) float32, channel 4 a + k, not normalised, for all inside anchors;
         bbox_weight (1, 4A, h, w) float32, non-zero on positives only.
         If no anchor lies inside the image all labels are -1 and all weights 0 (the original crashes).
 

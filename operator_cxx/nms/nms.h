@@ -6,14 +6,9 @@
 #ifndef OPERATOR_CXX_NMS_NMS_H_
 #define OPERATOR_CXX_NMS_NMS_H_
 
+#include "operator_cxx/nms/cooperative.h"
 #include "operator_cxx/nms/iou.h"
 #include "operator_cxx/nms/sequential.h"
-
-#ifdef __CUDA_ARCH__
-#define FC_LANE_BARRIER() __syncthreads()
-#else
-#define FC_LANE_BARRIER() ((void)0)
-#endif
 
 namespace fullconv {
 
@@ -60,7 +55,7 @@ struct NmsScan {
   uint64_t* removed;  // (words), zero
   int32_t *keep, *num_keep;
 
-  FC_HD void run(int lane, int lanes) const {
+  FC_HD void run(int64_t, int lane, int lanes) const {
     int64_t count = 0;
     for (int64_t w = 0; w < words && count < max_keep; ++w) {
       const int64_t left = n - w * kNmsBits;
@@ -95,20 +90,6 @@ struct NmsScratch<CpuBackend> {
   NmsScratch(Workspace* ws, int64_t n, int64_t max_keep) : kept(ws->take<float>(5 * std::min(n, max_keep))) {}
 };
 
-inline int run_scan(const CpuBackend&, const NmsScan& scan) {
-  scan.run(0, 1);
-  return 0;
-}
-
-#ifdef __CUDACC__
-static __global__ void nms_scan_kernel(NmsScan scan) { scan.run(threadIdx.x, blockDim.x); }
-
-inline int run_scan(const CudaBackend& backend, const NmsScan& scan) {
-  nms_scan_kernel<<<1, 128, 0, backend.stream>>>(scan);
-  return static_cast<int>(cudaGetLastError());
-}
-#endif
-
 // The matrix form for either backend; greedy_nms picks it on a GPU, tests run it on the CPU too.
 template <class Backend>
 int bit_matrix_nms(const Backend& backend, const float* dets, int64_t n, float threshold, int64_t max_keep,
@@ -116,7 +97,8 @@ int bit_matrix_nms(const Backend& backend, const float* dets, int64_t n, float t
   const int64_t words = nms_words(n);
   int error = backend.zero(removed, words * sizeof(uint64_t));
   if (error == 0) error = backend.for_each(n * words, NmsPairs{dets, n, words, threshold, matrix});
-  if (error == 0) error = run_scan(backend, NmsScan{matrix, n, words, max_keep, removed, keep, num_keep});
+  if (error == 0)
+    error = for_each_group(backend, 1, NmsScan{matrix, n, words, max_keep, removed, keep, num_keep});
   return error;
 }
 

@@ -1,7 +1,7 @@
 """Rasterising, resizing, pasting and encoding against `masks.npz`.
 
-The recorded masks come from other versions of OpenCV and scikit-image, so pixels on an outline may differ: at most
-one in a thousand per image.
+The recorded masks come from other versions of OpenCV and scikit-image, so pixels on an outline may differ: at
+most one in a thousand per image.
 """
 
 import numpy as np
@@ -48,7 +48,8 @@ def test_resized_ground_truth(data):
 def test_pasted_detections(data):
     expected = data["voc2coco_decoded"]
     height, width = expected.shape[:2]
-    masks = [paste_mask(mask, box, height, width) for mask, box in zip(data["pred_masks"], data["pred_boxes"])]
+    pairs = zip(data["pred_masks"], data["pred_boxes"])
+    masks = [paste_mask(mask, box, height, width) for mask, box in pairs]
     assert_same_pixels(np.stack(masks, axis=2), expected)
 
 
@@ -62,5 +63,6 @@ def test_encoded_detections(data):
 def test_encoding_is_column_major(data):
     """encode_counts_mask0 holds the run lengths of the first rasterised mask."""
     mask = data["coco2voc"][0]
-    again = rle_to_mask({"size": list(mask.shape), "counts": data["encode_counts_mask0"].tolist()}, *mask.shape)
+    counts = data["encode_counts_mask0"].tolist()
+    again = rle_to_mask({"size": list(mask.shape), "counts": counts}, *mask.shape)
     np.testing.assert_array_equal(again, mask.astype(bool))

@@ -1,0 +1,1 @@
+#include "operator_cxx/nms/nms_entries.h"
