@@ -84,11 +84,6 @@ def _dataset() -> EasyDict:
     group.dataset_path = "./data/VOCdevkit"
     group.NUM_CLASSES = 21  # with background; 0: as many as the data has
     group.proposal = "rpn"  # read from the original's files and ignored
-    # ours: a COCO json of your own (empty: <dataset_path>/annotations/instances_<image set>.json)
-    group.annotation = ""  # training annotations
-    group.test_annotation = ""
-    group.image_path = ""  # folder with the training images
-    group.test_image_path = ""
     return group
 
 

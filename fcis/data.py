@@ -8,17 +8,13 @@ from lib import dataset
 from lib.dataset.imdb import IMDB, append_flipped, filter_roidb
 
 
-def build_imdb(config, image_set: str, test: bool = False) -> IMDB:
+def build_imdb(config, image_set: str) -> IMDB:
     """The data set `dataset.dataset` with `image_set`; its class count is checked against the config's.
 
     dataset.NUM_CLASSES 0 takes the data's count; another number that differs raises ValueError.
     """
     data = config.dataset
-    imdb = dataset.build(
-        data.dataset, image_set, data.root_path, data.dataset_path, config.output_path,
-        annotation=data.test_annotation if test else data.annotation,
-        image_path=data.test_image_path if test else data.image_path,
-    )  # fmt: skip
+    imdb = dataset.build(data.dataset, image_set, data.root_path, data.dataset_path, config.output_path)
     if data.NUM_CLASSES not in (0, imdb.num_classes):
         raise ValueError(
             f"dataset.NUM_CLASSES is {data.NUM_CLASSES} but {imdb.name} has {imdb.num_classes} classes with background "

@@ -161,7 +161,7 @@ def load_ground_truth(entry: dict, im_info: np.ndarray) -> Tuple[np.ndarray, np.
     if len(objects):
         boxes[: len(objects), :4] = scale_boxes(entry["boxes"][objects], im_info[2], (height, width))
         boxes[: len(objects), 4] = entry["gt_classes"][objects]
-        masks[: len(objects)] = resize_masks(load_masks(entry)[objects], height, width)
+        masks[: len(objects)] = resize_masks(load_masks(entry)[objects], (height, width))
     return boxes, masks
 
 

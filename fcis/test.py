@@ -28,7 +28,7 @@ class TestRun:
 
     def __init__(self, run: experiment.Run) -> None:
         self.args, self.config, self.contexts = run.args, run.config, run.contexts
-        self.imdb = build_imdb(self.config, self.config.dataset.test_image_set, test=True)
+        self.imdb = build_imdb(self.config, self.config.dataset.test_image_set)
         self.roidb = self.imdb.roidb()
         self.folder = experiment.output_folder(self.config, run.args.cfg, self.config.dataset.test_image_set)
         self.logger = RunLogger(self.folder, Path(run.args.cfg).stem, False)

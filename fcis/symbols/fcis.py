@@ -106,8 +106,9 @@ class FCIS:
 
     def average(self, pooled: mx.sym.Symbol, dims: int, name: str) -> mx.sym.Symbol:
         """Mean over the roi: (R, dims, M, M) -> (R, dims)."""
-        mean = mx.sym.Pooling(pooled, global_pool=True, kernel=(1, 1), pool_type="avg", name=f"ave_{name}")
-        return mx.sym.Reshape(mean, shape=(-1, dims), name=name)
+        # A mean over axes: the same numbers as global average pooling, whose backward pass is ten times slower here.
+        mean = mx.sym.mean(pooled, axis=(2, 3))
+        return mx.sym.Reshape(mean, shape=(-1, dims), name=name or None)
 
     def rpn_probability(self, maps: Maps) -> Tuple[mx.sym.Symbol, mx.sym.Symbol]:
         """RPN scores as (N, 2, A*h, w) for the loss and their softmax as (N, 2A, h, w) for the proposals."""
