@@ -26,7 +26,7 @@ def box_parser(
     """rois (R, 5) decoded with their deltas and clipped to their image; the batch index stays.
 
     rois (R, 5), bbox_delta (R, 4k), cls_prob (R, C), im_info (N, 3): height, width, scale. The delta is columns 4..7
-    when `class_agnostic`, else those of the best class of 1 .. C-1 (the first among equals), times `stds`, plus `means`.
+    when `class_agnostic`, else those of the best class of 1 .. C-1 (first among equals), times `stds`, plus `means`.
     A roi with a batch index outside [0, N) or a NaN box gets 0, 0, 0, 0. No gradient flows to any input.
     Raises MXNetError naming the operator when attributes or shapes do not fit.
     """
