@@ -21,11 +21,14 @@ def library_path() -> Path:
     path = Path(os.environ.get("FULLCONV_LIBRARY", default)).resolve()
     if not path.is_file():
         raise FileNotFoundError(
-            f"the operator library {path} does not exist: build it with `sh init.sh` (or `python -m operator_cxx.build`)"
+            f"the operator library {path} does not exist: run `sh init.sh` (or `python -m operator_cxx.build`)"
         )
     return path
 
 
 def c_library() -> ctypes.CDLL:
-    """The library as a ctypes handle: `fullconv_<operator>_{cpu,cuda}(pointers, sizes, attributes, workspace, stream)`."""
+    """The library as a ctypes handle, for `fullconv_<operator>_{cpu,cuda}(pointers, sizes, ..., stream)`.
+
+    Raises FileNotFoundError when it has not been built.
+    """
     return ctypes.CDLL(str(library_path()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Optional, Union
+from typing import Any, Optional, Tuple
 
 import mxnet as mx
 
@@ -53,10 +53,10 @@ def fcis_head_composed(
     group_size: int = 7,
     pooled_size: int = 21,
     num_reg: int = 8,
-) -> tuple:
+) -> Tuple[Array, Array, Array]:
     """The same three outputs from the single operators, as the original's test graph puts them together."""
-    f: Union[type(mx.nd), type(mx.sym)] = mx.sym if isinstance(rois, mx.sym.Symbol) else mx.nd
-    pool = dict(spatial_scale=spatial_scale, group_size=group_size, pooled_size=pooled_size)
+    f = mx.sym if isinstance(rois, mx.sym.Symbol) else mx.nd
+    pool = {"spatial_scale": spatial_scale, "group_size": group_size, "pooled_size": pooled_size}
     pooled = psroi_pooling(cls_seg, rois, output_dim=2 * num_classes, **pool)
     scores = _average(f, group_max(pooled, num_classes))
     cls_prob = f.SoftmaxActivation(f.Reshape(scores, shape=(-1, num_classes)))
@@ -66,5 +66,5 @@ def fcis_head_composed(
     return cls_prob, f.Reshape(bbox_pred, shape=(-1, num_reg)), seg_pred
 
 
-def _average(f, data: Array) -> Array:
+def _average(f: Any, data: Array) -> Array:
     return f.Pooling(data, kernel=(1, 1), global_pool=True, pool_type="avg")
