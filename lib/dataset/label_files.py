@@ -52,9 +52,7 @@ def read_palette(path: str) -> Palette:
             raise DatasetError(f"{path}, line {number}: {line!r} is not `R G B name` with 0 to 255 each")
         name = match.group(4).strip()
         if colour in colours or name in classes:
-            raise DatasetError(
-                f"{path}, line {number}: colour {colour} or name {name!r} occurs twice: remove one"
-            )
+            raise DatasetError(f"{path}, line {number}: colour {colour} or name {name!r} occurs twice: remove one")
         void = name.lower() in VOID_NAMES
         colours.append(colour)
         labels.append(VOID if void else len(classes))
@@ -129,9 +127,7 @@ def read_label_png(path: str, size: Sequence[int], palette: Palette | None = Non
             # A palette picture may carry the colours, too: with a palette file those count, not its indices.
             labels = np.array(image.convert("RGB") if palette is not None else image)
         except Exception as error:
-            raise DatasetError(
-                f"{path}: the label is truncated or damaged ({error}): write it again"
-            ) from error
+            raise DatasetError(f"{path}: the label is truncated or damaged ({error}): write it again") from error
     return decode_colours(labels, palette, path) if palette is not None else labels
 
 
@@ -148,9 +144,7 @@ def read_label_mat(path: str, field: str, size: Sequence[int]) -> np.ndarray:
         if labels.ndim != 2 or not np.array_equal(integers, labels):
             raise ValueError(f"{field} is {labels.dtype} {labels.shape}, not a map of integers")
     except Exception as error:  # scipy raises many kinds on damaged files
-        raise DatasetError(
-            f"{path}: not a MATLAB v5 file with {field} ({error!r}): write it again"
-        ) from error
+        raise DatasetError(f"{path}: not a MATLAB v5 file with {field} ({error!r}): write it again") from error
     check_size(path, integers.shape, size)
     return integers
 

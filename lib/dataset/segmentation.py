@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 import bisect
+import importlib
+import inspect
 import os
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any, Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -27,7 +29,7 @@ class SegmentationSet:
 
     name: of this set, in file names. image_ids: in list order. tasks: class names per task, class 0 first.
     means: per input, what to subtract, in the input's channel order; the dtype is the precision of the
-    subtraction, which is the original's and differs between its sets.
+    subtraction, which is the original's and differs between its sets. limit: keep the first images only.
     """
 
     def __init__(
@@ -36,10 +38,15 @@ class SegmentationSet:
         image_ids: Sequence[str],
         tasks: Mapping[str, Sequence[str]],
         means: Mapping[str, np.ndarray],
+        limit: int | None = None,
     ) -> None:
-        self.name, self.image_ids = name, list(image_ids)
+        self.image_ids = list(image_ids)[:limit]
+        self.name = f"{name}_first{limit}" if limit else name
         self.tasks = {task: list(classes) for task, classes in tasks.items()}
         self.means = dict(means)
+        for task, classes in self.tasks.items():
+            if not 0 < len(classes) <= VOID:
+                raise DatasetError(f"{name}: task {task} has {len(classes)} classes: 8-bit labels allow 1 to {VOID}")
 
     def __len__(self) -> int:
         return len(self.image_ids)
@@ -103,9 +110,7 @@ class ConcatSegmentation(SegmentationSet):
     def __init__(self, parts: Sequence[SegmentationSet]) -> None:
         first = parts[0]
         if any(part.tasks != first.tasks or part.inputs != first.inputs for part in parts):
-            raise DatasetError(
-                f"{'+'.join(part.name for part in parts)}: sets with different classes cannot be joined"
-            )
+            raise DatasetError(f"{'+'.join(part.name for part in parts)}: sets with different classes cannot be joined")
         ids = [image_id for part in parts for image_id in part.image_ids]
         super().__init__("+".join(part.name for part in parts), ids, first.tasks, first.means)
         self.parts = list(parts)
@@ -154,74 +159,23 @@ def read_depth(path: str) -> np.ndarray:
         raise DatasetError(f"{path}: the depth image is {shape}: give a PNG of one channel, 8 or 16 bits")
     missing = int(np.count_nonzero(depth == 0))
     if missing:
-        raise DatasetError(
-            f"{path}: depth is 0 (not measured) at {missing} pixels: use depth with the holes filled"
-        )
+        raise DatasetError(f"{path}: depth is 0 (not measured) at {missing} pixels: use depth with the holes filled")
     return depth
 
 
 # ------------------------------------------------------------------------------------------------- sets by name
 
-
-def _voc(split: str, path: str) -> SegmentationSet:
-    from lib.dataset.voc_segmentation import VOCSegmentation
-
-    return VOCSegmentation(split, path)
-
-
-def _sbd(split: str, path: str) -> SegmentationSet:
-    from lib.dataset.voc_segmentation import SBDSegmentation
-
-    return SBDSegmentation(split, path)
-
-
-def _nyud(split: str, path: str) -> SegmentationSet:
-    from lib.dataset.nyud import NYUD
-
-    return NYUD(split, path)
-
-
-def _siftflow(split: str, path: str) -> SegmentationSet:
-    from lib.dataset.siftflow import SIFTFlow
-
-    return SIFTFlow(split, path)
-
-
-def _pascal_context(split: str, path: str, label_path: str = "") -> SegmentationSet:
-    from lib.dataset.pascal_context import PASCALContext
-
-    return PASCALContext(split, path, label_path or os.path.join(os.path.dirname(path), "pascal-context"))
-
-
-def _camvid(split: str, path: str) -> SegmentationSet:
-    from lib.dataset.folder_segmentation import CamVid
-
-    return CamVid(split, path)
-
-
-def _folder(split: str, path: str, palette: str = "", void: Sequence[int] = ()) -> SegmentationSet:
-    from lib.dataset.folder_segmentation import FolderSegmentation
-
-    return FolderSegmentation(split, path, palette, void)
-
-
-def _shapes(split: str, path: str) -> SegmentationSet:
-    from lib.dataset.voc_segmentation import shapes
-
-    return shapes(split, path)
-
-
-READERS: dict[str, tuple[Callable[..., SegmentationSet], str]] = {
-    "voc": (_voc, "pascal/VOC2011"),
-    "sbd": (_sbd, "sbdd/dataset"),
-    "nyud": (_nyud, "nyud"),
-    "siftflow": (_siftflow, "sift-flow"),
-    "pascal_context": (_pascal_context, "pascal"),
-    "camvid": (_camvid, "camvid"),
-    "folder": (_folder, ""),
-    "shapes": (_shapes, "shapes"),
+READERS = {
+    "voc": ("voc_segmentation", "VOCSegmentation", "pascal/VOC2011"),
+    "sbd": ("voc_segmentation", "SBDSegmentation", "sbdd/dataset"),
+    "nyud": ("nyud", "NYUD", "nyud"),
+    "siftflow": ("siftflow", "SIFTFlow", "sift-flow"),
+    "pascal_context": ("pascal_context", "PASCALContext", "pascal"),
+    "camvid": ("folder_segmentation", "CamVid", "camvid"),
+    "folder": ("folder_segmentation", "FolderSegmentation", ""),
+    "shapes": ("voc_segmentation", "ShapesSegmentation", "shapes"),
 }
-"""Name -> reader and its default folder under root_path."""
+"""Name -> module of lib.dataset, class in it, default folder under root_path."""
 
 
 def build(
@@ -236,19 +190,14 @@ def build(
     """
     if name not in READERS:
         raise DatasetError(f"dataset.dataset is {name!r}: known segmentation sets are {', '.join(READERS)}")
-    reader, folder = READERS[name]
+    module, class_name, folder = READERS[name]
+    reader = getattr(importlib.import_module(f"lib.dataset.{module}"), class_name)
     options = {key: value for key, value in options.items() if value not in (None, "", (), [])}
-    unknown = set(options) - set(reader.__code__.co_varnames[2 : reader.__code__.co_argcount])
+    unknown = set(options) - set(inspect.signature(reader).parameters)
     if unknown:
         raise DatasetError(f"segmentation set {name!r} has no option {', '.join(sorted(unknown))}")
     path = dataset_path or os.path.join(root_path, folder)
-    parts = []
-    for split, limit in parse_image_set(image_set):
-        # The embedded set draws as many pictures as its split says, so it alone must know the limit first.
-        part = reader(f"{split}[:{limit}]" if limit and name == "shapes" else split, path, **options)
-        if limit and limit < len(part):
-            part.image_ids, part.name = part.image_ids[:limit], f"{part.name}_first{limit}"
-        parts.append(part)
+    parts = [reader(split, path, limit=limit, **options) for split, limit in parse_image_set(image_set)]
     return parts[0] if len(parts) == 1 else ConcatSegmentation(parts)
 
 
@@ -260,9 +209,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--root", default="./data", help="where data sets are looked for without --path")
     parser.add_argument("--label-path", default="", help="pascal_context: folder of the annotations")
     parser.add_argument("--palette", default="", help="folder: palette file of colour-coded labels")
-    parser.add_argument(
-        "--void", type=int, nargs="*", default=[], help="folder: labels to ignore besides 255"
-    )
+    parser.add_argument("--void", type=int, nargs="*", default=[], help="folder: labels to ignore besides 255")
 
 
 def from_arguments(args: argparse.Namespace) -> SegmentationSet:

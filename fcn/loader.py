@@ -1,0 +1,93 @@
+"""Batches of whole images with their labels, prepared ahead by threads."""
+
+from __future__ import annotations
+
+from typing import Dict, Iterator, List, Mapping, Tuple
+
+import numpy as np
+
+from fcn.preprocess import input_tensor
+from fcn.sampling import indices
+from lib.core.loader import collate, prefetch
+from lib.dataset.label_files import VOID
+from lib.dataset.segmentation import SegmentationSet
+
+Batch = Dict[str, np.ndarray]
+
+
+class SegmentationLoader:
+    """Batches for training and test networks.
+
+    dataset: where images come from. inputs: network input -> form of the image, as {"data": "color"}; default every
+    form under its own name. labels: network input -> task, as {"label": "label"}; default every task. order: one of
+    `fcn.sampling.ORDERS`. batch: images per batch; where their sizes differ they are padded at the right and bottom
+    with mean pixels and void labels. flip: mirror every other image at random, which the original does not.
+
+    A batch holds (N, C, H, W) float32 per input and (N, H, W) uint8 per label, 255 = void.
+
+    Raises ValueError: unknown order, no images, a batch of less than one.
+    """
+
+    def __init__(
+        self,
+        dataset: SegmentationSet,
+        inputs: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+        order: str = "python2",
+        seed: int = 1337,
+        batch: int = 1,
+        flip: bool = False,
+        workers: int = 2,
+    ) -> None:
+        self.dataset, self.order, self.seed = dataset, order, seed
+        self.inputs = dict(inputs) if inputs is not None else {name: name for name in dataset.inputs}
+        self.labels = dict(labels) if labels is not None else {task: task for task in dataset.tasks}
+        self.batch, self.flip, self.workers = batch, flip, workers
+        if batch < 1:
+            raise ValueError(f"a batch holds at least one image, not {batch}")
+        indices(order, len(dataset), seed, 0, 1)
+
+    def indices(self, start: int, count: int) -> List[List[int]]:
+        """Images of `count` batches from batch number `start`, 0 being the first of the run."""
+        flat = indices(self.order, len(self.dataset), self.seed, start * self.batch, count * self.batch)
+        return [flat[i * self.batch : (i + 1) * self.batch] for i in range(count)]
+
+    def batches(self, start: int, count: int) -> Iterator[Batch]:
+        """Batches `start` to `start + count - 1` of the run."""
+        places = list(enumerate(self.indices(start, count), start))
+        return prefetch(places, self._make, self.workers)
+
+    def items(self, number: int) -> List[str]:
+        """Image files of one batch, for error messages."""
+        first = next(iter(self.inputs.values()))
+        return [self.dataset.image_file(index, first) for index in self.indices(number, 1)[0]]
+
+    def sample(self, index: int, mirrored: bool = False) -> Batch:
+        """One image: (C, h, w) float32 per input, (h, w) uint8 per label.
+
+        Raises DatasetError or ImageError: what cannot be read, and inputs of one image that differ in size.
+        """
+        data = self.dataset
+        arrays = {
+            name: input_tensor(form, data.read_input(index, form), data.means[form])[0]
+            for name, form in self.inputs.items()
+        }
+        arrays.update({name: data.read_label(index, task) for name, task in self.labels.items()})
+        sizes = {name: array.shape[-2:] for name, array in arrays.items()}
+        if len(set(sizes.values())) > 1:
+            raise ValueError(f"{data.image_ids[index]}: sizes (height, width) differ: {sizes}: store one size")
+        return {name: np.ascontiguousarray(a[..., ::-1]) for name, a in arrays.items()} if mirrored else arrays
+
+    def largest_shapes(self) -> Dict[str, Tuple[int, ...]]:
+        """Shapes of a batch as large as the highest and the widest image, to bind the first executor with."""
+        height, width = np.max([self.dataset.size(i) for i in range(len(self.dataset))], axis=0).tolist()
+        channels = {name: 1 if form == "depth" else 3 for name, form in self.inputs.items()}
+        shapes = {name: (self.batch, count, height, width) for name, count in channels.items()}
+        shapes.update(dict.fromkeys(self.labels, (self.batch, height, width)))
+        return shapes
+
+    def _make(self, item: Tuple[int, List[int]]) -> Batch:
+        number, images = item
+        mirrored = np.random.RandomState([self.seed, number]).rand(len(images)) < (0.5 if self.flip else 0)
+        samples = [self.sample(index, bool(m)) for index, m in zip(images, mirrored)]
+        return collate(samples, dict.fromkeys(self.labels, VOID))

@@ -1,0 +1,54 @@
+"""In which order images are trained on: an endless sequence of indices, entered at any iteration.
+
+The original draws with replacement, with Python 2's `random`; it has no epochs. An order depends on (count, seed) only,
+so a resumed run goes on exactly where it stopped.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from typing import Callable, Dict, Iterator, List
+
+import numpy as np
+
+
+def python2_order(count: int, seed: int) -> Iterator[int]:
+    """The original's draws: Python 2's `random.seed(seed)`, then `random.randint(0, count - 1)` for ever.
+
+    Python 3 keeps the generator and its seeding by integers, but another randint: Python 2 scales one random() to
+    the range (for ranges below 2**53).
+    """
+    generator = random.Random(seed)
+    while True:
+        yield int(generator.random() * count)
+
+
+def shuffled_order(count: int, seed: int) -> Iterator[int]:
+    """Epochs, each a new permutation of all images."""
+    for epoch in itertools.count():
+        yield from np.random.RandomState([seed, epoch]).permutation(count).tolist()
+
+
+def sequential_order(count: int, seed: int = 0) -> Iterator[int]:
+    """List order, from the start again after the last image (the original's, where `train` is not in the split)."""
+    return itertools.cycle(range(count))
+
+
+ORDERS: Dict[str, Callable[[int, int], Iterator[int]]] = {
+    "python2": python2_order,
+    "shuffle": shuffled_order,
+    "sequential": sequential_order,
+}
+
+
+def indices(order: str, count: int, seed: int, start: int, number: int) -> List[int]:
+    """`number` indices from position `start` of the named order over `count` images.
+
+    Raises ValueError: unknown order, or no images.
+    """
+    if order not in ORDERS:
+        raise ValueError(f"the order of images is {order!r}: known orders are {', '.join(ORDERS)}")
+    if count <= 0:
+        raise ValueError("the data set has no images: check its split list")
+    return list(itertools.islice(ORDERS[order](count, seed), start, start + number))

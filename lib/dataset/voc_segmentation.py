@@ -1,0 +1,96 @@
+"""PASCAL VOC, SBD and the embedded shapes as semantic segmentation sets.
+
+    <path>/ImageSets/Segmentation/<split>.txt      one image id per line; also ImageSets/Main/ or <path>/<split>.txt
+    <path>/JPEGImages/<id>.jpg                     or img/
+    <path>/SegmentationClass/<id>.png              palette PNG of class indices, or
+    <path>/cls/<id>.mat                            GTcls.Segmentation, as SBD has it
+    <path>/classes.txt                             class names, where they are not the 20 of VOC
+
+0 is background, 255 is void. A set is read from its own layout first; where that is missing the other one serves,
+so that a VOC folder with SBD's .mat files can be used as it is.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+import numpy as np
+
+from lib.dataset import shapes as drawn
+from lib.dataset.imdb import DatasetError
+from lib.dataset.label_files import read_label_png, read_list, read_names
+from lib.dataset.pascal_voc import VOC_CLASSES, read_map
+from lib.dataset.segmentation import ILSVRC_MEAN, SegmentationSet
+
+BACKGROUND = "background"
+
+
+class VOCSegmentation(SegmentationSet):
+    """The images of one list of a VOC folder (the original's VOCSegDataLayer).
+
+    Raises DatasetError when the list or the class file is missing or wrong.
+    """
+
+    kind = "voc"
+    lists = ("ImageSets/Segmentation", "ImageSets/Main", "")
+    images = ("JPEGImages", "img")
+    labels = (("SegmentationClass", ".png"), ("cls", ".mat"))
+
+    def __init__(self, split: str, path: str, limit: int | None = None) -> None:
+        self.path = path
+        lists = [os.path.join(path, folder, f"{split}.txt") for folder in self.lists]
+        ids = read_list(next((file for file in lists if os.path.isfile(file)), lists[0]))
+        means = {"data": ILSVRC_MEAN}
+        super().__init__(f"{self.kind}_{split}", ids, {"label": _classes(path)}, means, limit)
+
+    def image_file(self, index: int, name: str = "data") -> str:
+        return self._find(index, "image", [(folder, end) for folder in self.images for end in (".jpg", ".png")])
+
+    def label_file(self, index: int, task: str = "label") -> str:
+        return self._find(index, "label", self.labels)
+
+    def _find(self, index: int, what: str, places) -> str:
+        image_id = self.image_ids[index]
+        tried = [os.path.join(self.path, folder, image_id + ending) for folder, ending in places]
+        for file in tried:
+            if os.path.isfile(file):
+                return file
+        raise DatasetError(
+            f"{what} of {image_id} is missing, looked for {', '.join(tried)}: add it, or take the id out of the list"
+        )
+
+    def _raw_label(self, path: str, task: str, size: tuple[int, int]) -> np.ndarray:
+        return read_map(path, "GTcls", size) if path.endswith(".mat") else read_label_png(path, size)
+
+
+class SBDSegmentation(VOCSegmentation):
+    """The Semantic Boundaries Dataset (the original's SBDDSegDataLayer): img/, cls/, lists in the folder itself."""
+
+    kind = "sbd"
+    lists = tuple(reversed(VOCSegmentation.lists))
+    images = tuple(reversed(VOCSegmentation.images))
+    labels = tuple(reversed(VOCSegmentation.labels))
+
+
+class ShapesSegmentation(VOCSegmentation):
+    """The embedded set: split train, val or as in train200 another number; pictures are drawn where absent."""
+
+    kind = "shapes"
+
+    def __init__(self, split: str, path: str, limit: int | None = None) -> None:
+        match = re.fullmatch(r"(train|val)(\d*)", split)
+        if match is None or match.group(2) == "0":
+            raise DatasetError(
+                f"shapes has no image set {split!r}: use train, val, or a number of images as in train200"
+            )
+        count = min(int(match.group(2) or drawn.DEFAULT_COUNTS[match.group(1)]), limit or 10**9)
+        drawn.generate(path, match.group(1), count)
+        super().__init__(match.group(1), os.path.join(path, "VOCshapes"), limit=count)
+
+
+def _classes(path: str) -> list[str]:
+    """Background and the names of classes.txt, or of VOC."""
+    file = os.path.join(path, "classes.txt")
+    names = read_names(file) if os.path.isfile(file) else list(VOC_CLASSES)
+    return names if names[0].strip("_").lower() == BACKGROUND else [BACKGROUND, *names]
