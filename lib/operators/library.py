@@ -23,7 +23,7 @@ import mxnet as mx  # noqa: E402  (after the environment is set)
 
 from operator_cxx import c_library, library_path  # noqa: E402
 
-__all__ = ["Array", "c_library", "invoke", "load"]
+__all__ = ["Array", "c_library", "invoke", "load", "registered"]
 
 Array = Union[mx.nd.NDArray, mx.sym.Symbol]
 _MARK = "_fullconv_library"
@@ -73,6 +73,11 @@ def invoke(operator: str, *inputs: Array, name: Optional[str] = None, **attribut
     if symbolic:
         return function(*map(_apart_symbol, inputs), name=name, **attributes)
     return function(*map(_apart_array, inputs), **attributes)
+
+
+def registered() -> List[str]:
+    """Names of the library's operators, as MXNet knows them."""
+    return sorted(_FUNCTIONS)
 
 
 _FUNCTIONS = mx.__dict__.setdefault("_fullconv_functions", {})
