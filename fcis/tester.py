@@ -9,9 +9,10 @@ import mxnet as mx
 import numpy as np
 
 from fcis.loader import load_input, prepare_input
-from fcis.symbols.fcis import FCIS
+from fcis.symbols.fcis import FCIS, GROUP
 from lib.bbox.transform import clip_boxes
 from lib.core.loader import prefetch
+from lib.core.matching import expected_shapes, match_params
 from lib.core.predictor import Predictor
 from lib.mask.voting import mask_voting
 from lib.nms.nms import nms
@@ -40,7 +41,10 @@ class Detector:
         config.dataset.NUM_CLASSES = len(self.classes)
         short, long = max(config.SCALES, key=lambda scale: scale[0] * scale[1])
         largest = {"data": (1, 3, short, long), "im_info": (1, 3)}
-        self.predictor = Predictor(FCIS(config).test_symbol(), ctx, largest, arg_params, aux_params)
+        symbol = FCIS(config).test_symbol()
+        units = {"fcis_cls_seg_weight": ("classes", 2 * GROUP * GROUP)}
+        params = match_params(expected_shapes(symbol, **largest), arg_params, aux_params, units=units)
+        self.predictor = Predictor(symbol, ctx, largest, *params)
 
     def detect(self, image: np.ndarray) -> Tuple[Results, Results]:
         """Boxes (m,5) with score and masks (m,M,M) per class of one BGR image (h,w,3) uint8; class 0 is empty."""

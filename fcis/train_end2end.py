@@ -17,6 +17,7 @@ from lib.bbox.fold import fold_bbox_normalization
 from lib.core import checkpoint, experiment
 from lib.core import config as base
 from lib.core.engine import Progress, fit
+from lib.core.matching import match_params
 from lib.core.optimizer import WarmupMultiFactorSchedule
 from lib.core.trainer import Trainer
 from lib.utils.curves import write_curves
@@ -43,8 +44,8 @@ def schedule(config, roidb_size: int, images_per_update: int) -> WarmupMultiFact
 def initial_params(trainer: Trainer, symbol: mx.sym.Symbol, config) -> None:
     """Pretrained backbone plus random new layers, or, with network.pretrained empty, everything random.
 
-    New layers: normal(0, 0.01) weights, zero biases (original). From scratch the backbone's convolutions are normal
-    with variance 2 / fan-in (He et al. 2015), BatchNorm starts as the identity.
+    New layers: normal(0, 0.01) weights, zero biases (original). From scratch all but the output layers are normal with
+    variance 2 / fan-in (He et al. 2015), so that the gradient reaches them; BatchNorm starts as the identity.
     """
     network = config.network
     shapes = trainer.param_shapes()
@@ -55,7 +56,8 @@ def initial_params(trainer: Trainer, symbol: mx.sym.Symbol, config) -> None:
         if name.endswith(("_gamma", "_moving_var")):
             array[:] = 1
         elif name.endswith("_weight"):
-            rule = mx.init.Normal(0.01) if is_new(name) else he
+            hidden = not network.pretrained and name.startswith(("rpn_conv_3x3", "conv_new_1"))
+            rule = mx.init.Normal(0.01) if is_new(name) and not hidden else he
             rule(mx.init.InitDesc(name), array)
     trainer.set_params(given, given)
 
@@ -75,7 +77,8 @@ def pretrained_params(network, shapes: Dict[str, tuple]) -> Dict[str, mx.nd.NDAr
         )
     args, aux = checkpoint.load_params(network.pretrained, network.pretrained_epoch)
     backbone = {name: shape for name, shape in shapes.items() if not is_new(name)}
-    return checkpoint.match_params(backbone, {**args, **aux}, unexpected_ok=("*",), source=path)
+    args, aux = match_params(backbone, args, aux, allow_unexpected=True, source=path)
+    return {**args, **aux}
 
 
 class Session:
@@ -107,24 +110,20 @@ class Session:
         if not (self.args.resume or train.RESUME):
             initial_params(self.trainer, self.symbol, self.config)
             return train.begin_epoch
-        prefix = str(self.prefix)
-        epoch = checkpoint.latest(prefix, resumable=True) if self.args.resume else train.begin_epoch
-        if epoch is None:
-            raise checkpoint.CheckpointError(f"{prefix}: no checkpoint to resume from; leave --resume out to start anew")
-        args, aux = checkpoint.load_params(prefix, epoch)
-        self.trainer.set_params(args, aux)
-        momentum, info = checkpoint.load_state(prefix, epoch)
-        self.trainer.set_momentum(momentum)
-        self.trainer.num_update = info["num_update"]
-        self.logger.info(f"resumed from {checkpoint.params_path(prefix, epoch)} after update {info['num_update']}")
-        return epoch
+        state = checkpoint.load_state(str(self.prefix), None if self.args.resume else train.begin_epoch)
+        self.trainer.set_params(state.arg_params, state.aux_params)
+        self.trainer.set_momentum(state.momentum)
+        self.trainer.num_update = state.progress["num_update"]
+        self.logger.info(f"resumed from {state.path} after update {self.trainer.num_update}")
+        return state.epoch
 
     def save(self, epoch: int) -> None:
         """Checkpoint after epoch `epoch` (file number epoch + 1), with the folded `*_test` arrays of the original."""
         prefix = str(self.prefix)
         args, aux = self.trainer.get_params()
         checkpoint.save_params(prefix, epoch + 1, self.symbol, {**args, **self.folded(args)}, aux)
-        checkpoint.save_state(prefix, epoch + 1, self.trainer.get_momentum(), {"num_update": self.trainer.num_update})
+        progress = {"num_update": self.trainer.num_update}
+        checkpoint.save_state(prefix, epoch + 1, self.trainer.get_momentum(), progress, (args, aux))
         checkpoint.prune(prefix, self.config.default.checkpoint_keep)
         self.logger.info(f"saved {checkpoint.params_path(prefix, epoch + 1)}")
         write_curves(self.logger.jsonl_path, f"{prefix}-curves.png")

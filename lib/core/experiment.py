@@ -6,6 +6,7 @@ import argparse
 import logging
 import os
 import random
+import re
 from pathlib import Path
 from typing import Any, Callable, List, NamedTuple, Optional, Sequence
 
@@ -80,7 +81,8 @@ def seed_all(seed: int) -> None:
 def output_folder(config: Any, cfg_path: str, image_sets: str) -> Path:
     """`<output_path>/<yaml base name>/<image sets joined by _>`, created."""
     name = os.path.splitext(os.path.basename(cfg_path))[0]
-    folder = Path(config.output_path or "./output") / name / "_".join(image_sets.split("+"))
+    sets = re.sub(r"\[:(\d+)\]", r"_first\1", "_".join(image_sets.split("+")))
+    folder = Path(config.output_path or "./output") / name / sets
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

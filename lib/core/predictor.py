@@ -13,7 +13,7 @@ from lib.core.executors import ExecutorPool, Shapes
 class Predictor:
     """Runs `symbol` with given parameters on inputs of any size up to (and, at some cost, beyond) `largest`.
 
-    Parameters are matched strictly against the symbol by `lib.core.checkpoint.match_params` before they come here.
+    The parameters come through `lib.core.matching.match_params`, so every one is there and has its shape.
     """
 
     def __init__(
