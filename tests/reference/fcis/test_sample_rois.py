@@ -30,6 +30,8 @@ def test_targets(fcis_reference):
         outputs = proposal_annotator(
             *map(mx.nd.array, (rois, boxes[None], masks[None], seed)),
             batch_rois=int(data[f"{name}_batch_rois"]),
+            num_reg_classes=data[f"{name}_out_bbox_target"].shape[1] // 4,
+            mask_size=data[f"{name}_out_mask_target"].shape[-1],
             **settings_of(name),
         )
         for key, output in zip(OUTPUTS, outputs):
