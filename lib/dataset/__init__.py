@@ -11,9 +11,7 @@ __all__ = ["IMDB", "DatasetError", "NAMES", "append_flipped", "build", "filter_r
 NAMES = ("PascalVOC", "coco", "shapes")
 
 
-def build(
-    name: str, image_set: str, root_path: str = "./data", dataset_path: str = "", result_path: str = ""
-) -> IMDB:
+def build(name: str, image_set: str, root_path: str = "./data", dataset_path: str = "", result_path: str = "") -> IMDB:
     """The data set `name` of the config key dataset.dataset, restricted to `image_set`.
 
     image_set: a set of that data set (SDS_train, train2014, train), several joined by `+`, each optionally
@@ -25,9 +23,7 @@ def build(
     readers = {"PascalVOC": _pascal_voc, "coco": _coco, "shapes": _shapes}
     if name not in readers:
         raise DatasetError(f"dataset.dataset is {name!r}: known data sets are {', '.join(NAMES)}")
-    return join(
-        image_set, lambda part, limit: readers[name](part, limit, root_path, dataset_path, result_path)
-    )
+    return join(image_set, lambda part, limit: readers[name](part, limit, root_path, dataset_path, result_path))
 
 
 def _pascal_voc(image_set: str, limit: int | None, root: str, path: str, result: str) -> IMDB:

@@ -48,11 +48,7 @@ def _check_entry(entry: Entry) -> list[Problem]:
     record = f"image {entry['image_id']}"
     shape = read_image(entry["image"]).shape[:2]
     if shape != (entry["height"], entry["width"]):
-        return [
-            Problem(
-                record, f"{entry['image']} decodes to {shape}, not to the size in its header: save it again"
-            )
-        ]
+        return [Problem(record, f"{entry['image']} decodes to {shape}, not to the size in its header: save it again")]
     empty = np.flatnonzero(~load_masks(entry).any(axis=(1, 2)))
     problems = [Problem(record, f"object {i} has a mask without pixels", fatal=False) for i in empty.tolist()]
     if not len(entry["boxes"]):
@@ -63,9 +59,7 @@ def _check_entry(entry: Entry) -> list[Problem]:
 def report(imdb: IMDB, entries: list[Entry]) -> str:
     """Counts per class and in total, as a table."""
     counts = Counter(int(label) for entry in entries for label in entry["gt_classes"])
-    lines = [
-        f"{imdb.name}: {len(entries)} images, {sum(counts.values())} objects, {imdb.num_classes - 1} classes"
-    ]
+    lines = [f"{imdb.name}: {len(entries)} images, {sum(counts.values())} objects, {imdb.num_classes - 1} classes"]
     lines += [f"  {counts[index]:7d}  {name}" for index, name in enumerate(imdb.classes) if index]
     return "\n".join(lines)
 

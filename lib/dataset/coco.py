@@ -154,6 +154,4 @@ def _refuse(path: str, problems: list) -> None:
     fatal = [str(problem) for problem in problems if problem.fatal]
     if fatal:
         more = f"; and {len(fatal) - _SHOWN} more" if len(fatal) > _SHOWN else ""
-        raise DatasetError(
-            f"{path}: {'; '.join(fatal[:_SHOWN])}{more}. `python -m lib.dataset.check` lists all"
-        )
+        raise DatasetError(f"{path}: {'; '.join(fatal[:_SHOWN])}{more}. `python -m lib.dataset.check` lists all")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import io
 import os
+import struct
+import zlib
 from typing import Sequence
 
 import cv2
@@ -34,6 +36,10 @@ def read_image(path: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """
     data = _read_bytes(path)
     width, height = _header_size(io.BytesIO(data), path, max_pixels)
+    if width * height > _capacity(data):
+        raise ImageError(
+            f"{path}: {len(data)} bytes cannot hold {width} x {height} pixels, it is damaged: copy it again"
+        )
     _check_complete(data, path)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS)
@@ -85,20 +91,48 @@ def _header_size(file, path: str, max_pixels: int) -> tuple[int, int]:
     return width, height
 
 
+def _capacity(data: bytes) -> float:
+    """Most pixels that the bytes of a PNG or JPEG can code: decoders reserve and fill what a damaged header announces.
+
+    PNG: deflate shrinks to 1 / 1032 at best. JPEG: every 8 x 8 block takes a bit.
+    """
+    if data.startswith(b"\x89PNG") and len(data) > 25:
+        channels = {0: 1, 2: 3, 3: 1, 4: 2}.get(data[25], 4)
+        return 1032 * 8 * len(data) / (channels * max(1, data[24]))
+    return 8 * 64 * len(data) if data.startswith(b"\xff\xd8") else float("inf")
+
+
 def _check_complete(data: bytes, path: str) -> None:
     """OpenCV fills the missing part of a truncated file with grey and goes on; refuse it instead.
 
-    Whole JPEG and PNG files are recognised by their end marker; only the rest pays for a second decoding.
+    Whole JPEG files are recognised by their end marker and PNG ones by their checksums; only the rest pays for a
+    second decoding.
     """
     if data.startswith(b"\xff\xd8") and data.endswith(b"\xff\xd9"):
         return
-    if data.startswith(b"\x89PNG") and data.endswith(b"IEND\xaeB`\x82"):
+    if data.startswith(b"\x89PNG"):
+        if not _is_whole_png(data):
+            raise ImageError(f"{path}: the image is truncated or damaged (PNG checksums): copy it again")
         return
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             image.load()
     except Exception as error:
         raise ImageError(f"{path}: the image is truncated or damaged ({error}): copy it again") from error
+
+
+def _is_whole_png(data: bytes) -> bool:
+    """Whether the chunks follow each other up to IEND with right checksums; OpenCV reserves any length they state."""
+    position = 8
+    while position + 12 <= len(data):
+        size, kind = struct.unpack_from(">I4s", data, position)
+        end = position + 8 + size
+        if end + 4 > len(data) or zlib.crc32(data[position + 4 : end]) != struct.unpack_from(">I", data, end)[0]:
+            return False
+        if kind == b"IEND":
+            return True
+        position = end + 4
+    return False
 
 
 def resize_scale(height: int, width: int, target_size: int, max_size: int) -> float:
@@ -108,9 +142,7 @@ def resize_scale(height: int, width: int, target_size: int, max_size: int) -> fl
     return float(max_size) / long if np.round(scale * long) > max_size else scale
 
 
-def resize_image(
-    image: np.ndarray, target_size: int, max_size: int, stride: int = 0
-) -> tuple[np.ndarray, float]:
+def resize_image(image: np.ndarray, target_size: int, max_size: int, stride: int = 0) -> tuple[np.ndarray, float]:
     """Resize (h, w, 3) uint8 by the original's scale rule; returns ((H, W, 3) uint8, scale).
 
     `stride` > 0 pads bottom and right with zeros to a multiple of it, before the mean is subtracted

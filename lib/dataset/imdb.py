@@ -28,9 +28,7 @@ class IMDB:
     name: of this set, in file names. classes: names, background first. image_ids: in the order of roidb().
     """
 
-    def __init__(
-        self, name: str, classes: Sequence[str], image_ids: Sequence[Any], result_path: str = ""
-    ) -> None:
+    def __init__(self, name: str, classes: Sequence[str], image_ids: Sequence[Any], result_path: str = "") -> None:
         self.name, self.result_path = name, result_path
         self.classes, self.image_ids = list(classes), list(image_ids)
         self._roidb: Roidb | None = None
@@ -115,9 +113,7 @@ def append_flipped(roidb: Roidb) -> Roidb:
     return roidb + flipped
 
 
-def filter_roidb(
-    roidb: Roidb, fg_thresh: float = 0.5, bg_thresh_hi: float = 0.5, bg_thresh_lo: float = 0.0
-) -> Roidb:
+def filter_roidb(roidb: Roidb, fg_thresh: float = 0.5, bg_thresh_hi: float = 0.5, bg_thresh_lo: float = 0.0) -> Roidb:
     """Entries with at least one box to train on: max_overlaps >= fg_thresh, or in [bg_thresh_lo,
     bg_thresh_hi).
 
@@ -159,9 +155,7 @@ def make_entry(
 
 def _check_classes(name: str, classes: list[str]) -> None:
     if len(classes) < 2 or classes[0] != BACKGROUND:
-        raise DatasetError(
-            f"{name}: the class list must be {BACKGROUND!r} and at least one more name, not {classes}"
-        )
+        raise DatasetError(f"{name}: the class list must be {BACKGROUND!r} and at least one more name, not {classes}")
     if len(set(classes)) != len(classes):
         twice = sorted({c for c in classes if classes.count(c) > 1})
         raise DatasetError(f"{name}: class names occur twice: {twice}; rename one of each")

@@ -19,11 +19,11 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import scipy.io
 from PIL import Image
 
 from lib.dataset.image import image_size
 from lib.dataset.imdb import BACKGROUND, IMDB, DatasetError, Entry, Roidb, make_entry
+from lib.dataset.mat_file import read_field
 from lib.mask.mask_cache import cache_path, load_masks
 
 VOC_CLASSES = (
@@ -49,9 +49,7 @@ class PascalVOC(IMDB):
     ) -> None:
         year, _, self.image_set = image_set.partition("_")
         if not year or not self.image_set:
-            raise DatasetError(
-                f"image_set {image_set!r}: name it <year>_<list>, as in SDS_train or 2012_trainval"
-            )
+            raise DatasetError(f"image_set {image_set!r}: name it <year>_<list>, as in SDS_train or 2012_trainval")
         self.data_path = os.path.join(devkit_path, "VOC" + year)
         ids = _read_image_ids(self.data_path, self.image_set)[:limit]
         name = f"voc_{image_set}" + (f"_first{limit}" if limit else "")
@@ -66,9 +64,7 @@ class PascalVOC(IMDB):
         instance_file = self._find(image_id, "instance map", ("inst", "SegmentationObject"), (".mat", ".png"))
         class_file = self._find(image_id, "class map", ("cls", "SegmentationClass"), (".mat", ".png"))
         instances = read_map(instance_file, "GTinst", size)
-        classes = instance_classes(
-            instances, read_map(class_file, "GTcls", size), self.num_classes, instance_file
-        )
+        classes = instance_classes(instances, read_map(class_file, "GTcls", size), self.num_classes, instance_file)
         return make_entry(
             image,
             image_id,
@@ -80,9 +76,7 @@ class PascalVOC(IMDB):
         )
 
     def _find(self, image_id: str, what: str, folders: tuple[str, ...], endings: tuple[str, ...]) -> str:
-        tried = [
-            os.path.join(self.data_path, f, image_id + e) for f, e in itertools.product(folders, endings)
-        ]
+        tried = [os.path.join(self.data_path, f, image_id + e) for f, e in itertools.product(folders, endings)]
         for path in tried:
             if os.path.isfile(path):
                 return path
@@ -120,18 +114,17 @@ def read_map(path: str, field: str, size: tuple[int, int]) -> np.ndarray:
     """
     try:
         labels = _read_mat(path, field) if path.endswith(".mat") else _read_png(path)
-    except Exception as error:  # scipy and PIL raise many kinds on damaged files
+    except Exception as error:  # PIL raises many kinds on damaged files
         wanted = f"a MATLAB v5 file with {field}.Segmentation" if path.endswith(".mat") else "a palette PNG"
         raise DatasetError(f"{path}: not {wanted} ({error}): write it again") from error
     if labels.shape != tuple(size):
-        raise DatasetError(
-            f"{path}: the map is {labels.shape} but the image is {tuple(size)} (height, width)"
-        )
+        raise DatasetError(f"{path}: the map is {labels.shape} but the image is {tuple(size)} (height, width)")
     return labels
 
 
 def _read_mat(path: str, field: str) -> np.ndarray:
-    labels = np.asarray(scipy.io.loadmat(path, variable_names=[field])[field]["Segmentation"][0, 0])
+    with open(path, "rb") as file:
+        labels = read_field(file.read(), field, "Segmentation")
     if labels.dtype.kind not in "ui":
         if labels.dtype.kind != "f" or not np.array_equal(labels, np.floor(labels)):
             raise ValueError(f"Segmentation holds {labels.dtype}, not integers")

@@ -90,9 +90,7 @@ class _SplitWriter:
         self.names: list[str] = []
         self.images: list[dict[str, Any]] = []
         self.annotations: list[dict[str, Any]] = []
-        folders = [
-            os.path.join(self.voc, f) for f in ("img", "inst", "cls", os.path.join("ImageSets", "Main"))
-        ]
+        folders = [os.path.join(self.voc, f) for f in ("img", "inst", "cls", os.path.join("ImageSets", "Main"))]
         for folder in folders + [self.coco_images, os.path.join(path, "annotations")]:
             os.makedirs(folder, exist_ok=True)
 
@@ -103,9 +101,7 @@ class _SplitWriter:
         _link(os.path.join(self.voc, "img", name + ".jpg"), os.path.join(self.coco_images, name + ".jpg"))
         class_map = np.concatenate([[0], scene.classes]).astype(np.uint8)[scene.instances]
         _write(os.path.join(self.voc, "inst", name + ".mat"), _mat("GTinst", scene.instances, scene.classes))
-        _write(
-            os.path.join(self.voc, "cls", name + ".mat"), _mat("GTcls", class_map, np.unique(scene.classes))
-        )
+        _write(os.path.join(self.voc, "cls", name + ".mat"), _mat("GTcls", class_map, np.unique(scene.classes)))
         self._annotate(name, scene)
 
     def _annotate(self, name: str, scene: Scene) -> None:
@@ -113,9 +109,7 @@ class _SplitWriter:
         self.names.append(name)
         self.images.append({"id": image_id, "file_name": name + ".jpg", "height": HEIGHT, "width": WIDTH})
         masks = instance_masks(scene.instances)
-        for mask, (x1, y1, x2, y2), category in zip(
-            masks, mask_boxes(masks).tolist(), scene.classes.tolist()
-        ):
+        for mask, (x1, y1, x2, y2), category in zip(masks, mask_boxes(masks).tolist(), scene.classes.tolist()):
             code = rle.encode(np.asfortranarray(mask, np.uint8))
             self.annotations.append(
                 {
@@ -133,9 +127,7 @@ class _SplitWriter:
         """The lists, and last of all the marker that makes the split complete."""
         categories = [{"id": i + 1, "name": name} for i, name in enumerate(CLASSES)]
         coco = {"images": self.images, "annotations": self.annotations, "categories": categories}
-        _write(
-            os.path.join(self.path, "annotations", f"instances_{self.split}.json"), json.dumps(coco).encode()
-        )
+        _write(os.path.join(self.path, "annotations", f"instances_{self.split}.json"), json.dumps(coco).encode())
         _write(os.path.join(self.voc, "classes.txt"), "".join(f"{name}\n" for name in CLASSES).encode())
         image_list = "".join(f"{name}\n" for name in self.names).encode()
         _write(os.path.join(self.voc, "ImageSets", "Main", self.split + ".txt"), image_list)
@@ -169,13 +161,9 @@ def _link(source: str, target: str) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Command line: write train and val."""
-    parser = argparse.ArgumentParser(
-        description="Draw the embedded data set in the VOC-SDS and COCO layouts."
-    )
+    parser = argparse.ArgumentParser(description="Draw the embedded data set in the VOC-SDS and COCO layouts.")
     parser.add_argument("--out", default="./data/shapes", help="folder to write")
-    parser.add_argument(
-        "--train", type=int, default=DEFAULT_COUNTS["train"], help="number of training images"
-    )
+    parser.add_argument("--train", type=int, default=DEFAULT_COUNTS["train"], help="number of training images")
     parser.add_argument("--val", type=int, default=DEFAULT_COUNTS["val"], help="number of validation images")
     parser.add_argument("--seed", type=int, default=0, help="another seed draws other pictures")
     args = parser.parse_args(argv)

@@ -102,16 +102,12 @@ def _read_or_build(path: str, shape: tuple[int, ...], source: Callable[[], np.nd
             warnings.warn(f"{error}: rebuilding it from the annotations", stacklevel=3)
     masks = np.asarray(source())
     if masks.shape != shape:
-        raise MaskCacheError(
-            f"the annotations give masks of shape {masks.shape}, the entry of {path} needs {shape}"
-        )
+        raise MaskCacheError(f"the annotations give masks of shape {masks.shape}, the entry of {path} needs {shape}")
     masks = masks.astype(bool, copy=False)
     try:
         write_masks(path, masks)
     except OSError as error:
-        warnings.warn(
-            f"mask cache {path} cannot be written ({error}): free space or change root_path", stacklevel=3
-        )
+        warnings.warn(f"mask cache {path} cannot be written ({error}): free space or change root_path", stacklevel=3)
     return masks
 
 

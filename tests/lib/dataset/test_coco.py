@@ -37,9 +37,7 @@ GOOD = {
     "categories": [{"id": 30, "name": "dog"}, {"id": 7, "name": "cat"}],
     "annotations": [
         _annotation(1),
-        _annotation(
-            2, category_id=30, segmentation={"size": [H, W], "counts": [30, 60, 1110]}, bbox=[1, 0, 2, 30]
-        ),
+        _annotation(2, category_id=30, segmentation={"size": [H, W], "counts": [30, 60, 1110]}, bbox=[1, 0, 2, 30]),
         _annotation(3, iscrowd=1),
     ],
 }
@@ -112,9 +110,7 @@ def test_unusable_objects_are_left_out(write, data, changes):
 
 def test_degenerate_polygon_parts_are_left_out(write, data):
     data["annotations"][0]["segmentation"] = SQUARE + [[1, 1, 2, 2]]
-    np.testing.assert_array_equal(
-        load_masks(write(data).roidb()[0])[0], load_masks(write(GOOD).roidb()[0])[0]
-    )
+    np.testing.assert_array_equal(load_masks(write(data).roidb()[0])[0], load_masks(write(GOOD).roidb()[0])[0])
 
 
 BAD_ANNOTATIONS = [
@@ -193,9 +189,7 @@ def test_many_problems_are_summed_up(write, data):
 def test_size_of_the_file_must_be_right(write, data):
     data["images"][0]["height"] = 31
     data["annotations"] = []
-    with pytest.raises(
-        DatasetError, match=r"one\.jpg: the file is \(30, 40\).*image 1 is \(31, 40\).*correct"
-    ):
+    with pytest.raises(DatasetError, match=r"one\.jpg: the file is \(30, 40\).*image 1 is \(31, 40\).*correct"):
         write(data).roidb()
 
 
@@ -248,11 +242,7 @@ def test_check_reports(write, data, tmp_path, capsys):
     write(data)
     assert check(arguments) == 0
     output = capsys.readouterr().out
-    assert (
-        "2 images, 2 objects, 2 classes" in output
-        and "1  cat" in output
-        and "image 9: has no objects" in output
-    )
+    assert "2 images, 2 objects, 2 classes" in output and "1  cat" in output and "image 9: has no objects" in output
     (tmp_path / "own" / "two.jpg").write_bytes(b"")
     assert check(arguments) == 1
     assert "two.jpg: the image file is empty" in capsys.readouterr().out

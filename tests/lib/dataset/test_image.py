@@ -33,9 +33,7 @@ def _save(picture, path, mode="RGB", **options):
     return str(path)
 
 
-@pytest.mark.parametrize(
-    "name, mode", [("a.png", "RGB"), ("a.bmp", "RGB"), ("a.png", "RGBA"), ("a.tiff", "RGB")]
-)
+@pytest.mark.parametrize("name, mode", [("a.png", "RGB"), ("a.bmp", "RGB"), ("a.png", "RGBA"), ("a.tiff", "RGB")])
 def test_lossless_formats_are_exact(tmp_path, picture, name, mode):
     path = _save(picture, tmp_path / name, mode)
     np.testing.assert_array_equal(read_image(path), picture)
@@ -132,12 +130,7 @@ def _bomb(width, height):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(b""))
-        + chunk(b"IEND", b"")
-    )
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
@@ -148,6 +141,37 @@ def test_decompression_bomb(tmp_path, side):
     for function in (read_image, image_size):
         with pytest.raises(ImageError, match=r"bomb\.png: .*FULLCONV_MAX_PIXELS"):
             function(str(path))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA"])
+def test_most_compressible_images_are_read(tmp_path, mode):
+    """A white image is the smallest file of its size; it is not taken for a damaged one."""
+    for name in ("white.png", "white.jpg"):
+        if name.endswith("png") or mode in ("L", "RGB"):
+            path = str(tmp_path / name)
+            Image.new(mode, (3000, 2000), "white").save(path, optimize=True, quality=1, progressive=True)
+            assert (read_image(path) >= 254).all()
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_more_pixels_than_bytes_can_hold(tmp_path, picture):
+    jpeg, png = tmp_path / "a.jpg", tmp_path / "a.png"
+    data = Path(_save(picture, jpeg)).read_bytes()
+    jpeg.write_bytes(data.replace(struct.pack(">HH", H, W), struct.pack(">HH", 9999, 9999), 1))
+    png.write_bytes(_bomb(9999, 9999))
+    for path in (jpeg, png):
+        with pytest.raises(ImageError, match=r"bytes cannot hold 9999 x 9999 pixels.*copy it again"):
+            read_image(str(path))
+
+
+def test_png_chunk_of_two_gigabytes(tmp_path, picture):
+    """Its stated length would be reserved by OpenCV before the end of the file is noticed."""
+    path = tmp_path / "a.png"
+    data = bytearray(Path(_save(picture, path)).read_bytes())
+    data[33:37] = struct.pack(">I", 2**31 - 1)
+    path.write_bytes(data)
+    with pytest.raises(ImageError, match="a.png: .*damaged"):
+        read_image(str(path))
 
 
 def test_pixel_limit_is_configurable(tmp_path, picture):

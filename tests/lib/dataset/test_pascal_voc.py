@@ -120,9 +120,7 @@ def test_real_voc_masks(data_dir, tmp_path):
 
 def test_own_classes(kit):
     (kit.voc / "classes.txt").write_text("__background__\nrock\npaper\n")
-    with pytest.raises(
-        DatasetError, match=r"one\.mat: instance 1 has class id 15, known are 1 to 2.*classes\.txt"
-    ):
+    with pytest.raises(DatasetError, match=r"one\.mat: instance 1 has class id 15, known are 1 to 2.*classes\.txt"):
         kit.build().roidb()
     classes = _classes(_instances())
     for name in ("one", "two"):
@@ -158,9 +156,7 @@ def test_instance_of_two_classes(kit):
     classes = _classes(_instances())
     classes[2:10, 3:5] = 9
     kit.write("two", _instances(), classes)
-    with pytest.raises(
-        DatasetError, match=r"two\.mat: the pixels of instance 1 have classes \[9, 15\].*correct"
-    ):
+    with pytest.raises(DatasetError, match=r"two\.mat: the pixels of instance 1 have classes \[9, 15\].*correct"):
         kit.build().roidb()
 
 
@@ -173,9 +169,7 @@ def test_size_mismatch(kit):
 @pytest.mark.parametrize("file", ["img/one.jpg", "inst/two.mat", "cls/one.mat"])
 def test_missing_files(kit, file):
     (kit.voc / file).unlink()
-    with pytest.raises(
-        DatasetError, match=r"is missing, looked for .*: add it, or take the id out of .*train\.txt"
-    ):
+    with pytest.raises(DatasetError, match=r"is missing, looked for .*: add it, or take the id out of .*train\.txt"):
         kit.build().roidb()
 
 
@@ -237,9 +231,7 @@ def test_perfect_detections_score_one(kit, tmp_path):
     for i, entry in enumerate(imdb.roidb()):
         for label in set(entry["gt_classes"].tolist()):
             chosen = entry["boxes"][entry["gt_classes"] == label]
-            boxes[label][i] = np.hstack([chosen, np.linspace(0.9, 0.8, len(chosen))[:, None]]).astype(
-                np.float32
-            )
+            boxes[label][i] = np.hstack([chosen, np.linspace(0.9, 0.8, len(chosen))[:, None]]).astype(np.float32)
             masks[label][i] = np.ones((len(chosen), 21, 21), np.float32)
     result = imdb.evaluate_masks(boxes, masks, str(tmp_path))
     assert result["mAP^r@0.7 (classes with objects)"] == pytest.approx(1)

@@ -84,9 +84,7 @@ def test_file_is_hickle(entry, masks):
 def test_damaged_file_is_rebuilt_with_a_warning(entry, masks, damage):
     load_masks(entry, _no_store())
     data = Path(entry["masks"]).read_bytes()
-    content = {"empty": b"", "cut": data[: len(data) // 2], "noise": os.urandom(500), "text": b"hello"}[
-        damage
-    ]
+    content = {"empty": b"", "cut": data[: len(data) // 2], "noise": os.urandom(500), "text": b"hello"}[damage]
     with open(entry["masks"], "wb") as file:
         file.write(content)
     with pytest.warns(UserWarning, match=r"\.hkl is unusable .*rebuilding it"):

@@ -49,13 +49,10 @@ def test_boxes(arrays):
     """The record does not name the scale; it is that of the case whose image has the recorded shape."""
     shape = arrays["boxes_shape"].tolist()
     scales = [
-        float(arrays[f"{case}_scale"])
-        for case in _cases(arrays)
-        if list(arrays[f"{case}_resized"].shape) == shape
+        float(arrays[f"{case}_scale"]) for case in _cases(arrays) if list(arrays[f"{case}_resized"].shape) == shape
     ]
     assert any(
-        np.array_equal(scale_boxes(arrays["boxes_uint16"], scale, shape), arrays["boxes_scaled"])
-        for scale in scales
+        np.array_equal(scale_boxes(arrays["boxes_uint16"], scale, shape), arrays["boxes_scaled"]) for scale in scales
     )
 
 
