@@ -121,10 +121,10 @@ def _texture(rng: np.random.Generator, colour: np.ndarray, box: tuple[int, int, 
     along = (np.cos(angle) * columns + np.sin(angle) * rows) * (2 * np.pi / period)
     across = (np.cos(angle) * rows - np.sin(angle) * columns) * (2 * np.pi / period)
     pattern = _pattern(rng, along, across)
-    contrast = rng.uniform(-1, 1, 3) * rng.uniform(10, 45)
+    contrast = np.float32(rng.uniform(-1, 1, 3) * rng.uniform(10, 45))
     slope = np.cos(angle) * (rows - rows.mean()) / HEIGHT + np.sin(angle) * (columns - columns.mean()) / WIDTH
     light = 1 + np.float32(rng.uniform(-0.6, 0.6)) * slope
-    return ((colour + pattern[..., None] * contrast) * light[..., None]).astype(np.float32)
+    return (np.float32(colour) + pattern[..., None] * contrast) * light[..., None]
 
 
 def _pattern(rng: np.random.Generator, along: np.ndarray, across: np.ndarray) -> np.ndarray:
