@@ -13,9 +13,13 @@ from typing import Callable, Dict
 import mxnet as mx
 import numpy as np
 
+from lib.operators.box_annotator_ohem import box_annotator_ohem
+from lib.operators.box_parser import box_parser
 from lib.operators.channel_operator import group_max, group_pick, group_softmax
 from lib.operators.fcis_head import fcis_head
-from lib.operators.library import registered
+from lib.operators.library import invoke, registered
+from lib.operators.proposal import proposal
+from lib.operators.proposal_annotator import proposal_annotator
 from lib.operators.psroi_pooling import psroi_pooling
 
 __all__ = ["CHECKS", "main"]
@@ -41,11 +45,59 @@ def _fcis_head() -> bool:
     return cls_prob.argmax(axis=1).asscalar() == 1 and bbox_pred.asscalar() == 7.5 and seg_pred.shape == (1, 2, 2, 2)
 
 
+def _proposal() -> bool:
+    scores, deltas = mx.nd.ones((1, 2, 4, 4)), mx.nd.zeros((1, 4, 4, 4))
+    options = {"scales": (2,), "ratios": (1,), "rpn_pre_nms_top_n": 16, "rpn_post_nms_top_n": 20}
+    rois = proposal(scores, deltas, mx.nd.array([[64, 64, 1]]), mx.nd.zeros((1, 1)), **options).asnumpy()
+    return rois.shape == (20, 5) and rois.min() == 0 and rois.max() == 63
+
+
+def _proposal_annotator() -> bool:
+    rois, gt = mx.nd.array([[0, 0, 0, 9, 9], [0, 20, 20, 29, 29]]), mx.nd.array([[[0, 0, 9, 9, 3]]])
+    masks, seed = mx.nd.ones((1, 1, 32, 32)), mx.nd.zeros((1, 1))
+    _, label, target, _, mask = proposal_annotator(rois, gt, masks, seed, batch_rois=-1)
+    whole = mask.asnumpy()[label.asnumpy() == 3] == 1
+    return sorted(label.asnumpy().tolist()) == [0, 3, 3] and not target.asnumpy().any() and bool(whole.all())
+
+
+def _box_annotator_ohem() -> bool:
+    scores, labels = mx.nd.array([[0, 9], [0, 0], [9, 0]]), mx.nd.ones((3,))
+    masks, boxes = mx.nd.zeros((3, 2, 2, 2)), mx.nd.zeros((3, 8))
+    options = {"roi_per_img": 2}
+    kept = box_annotator_ohem(scores, masks, boxes, labels, -mx.nd.ones((3, 1, 2, 2)), boxes, boxes, **options)[0]
+    return kept.asnumpy().ravel().tolist() == [-1, 1, 1]
+
+
+def _box_parser() -> bool:
+    roi, unchanged = mx.nd.array([[0, 2, 3, 40, 50]]), mx.nd.zeros((1, 8))
+    moved = box_parser(roi, unchanged, mx.nd.ones((1, 2)), mx.nd.array([[30, 30, 1]])).asnumpy()
+    return np.allclose(moved, [[0, 2, 3, 29, 29]])
+
+
+def _nms() -> bool:
+    dets = mx.nd.array([[0, 0, 9, 9, 0.5], [50, 50, 59, 59, 0.1], [0, 0, 9, 9, 0.9]])
+    keep, count = invoke("fullconv_nms", dets, threshold=0.5, max_keep=3)
+    return keep.asnumpy().tolist() == [2, 1, -1] and count.asscalar() == 2
+
+
+def _mask_voting() -> bool:
+    masks, boxes = mx.nd.ones((2, 1, 21, 21)), mx.nd.array([[10, 10, 30, 30]] * 2)
+    options = {"max_per_image": 5, "im_width": 64, "im_height": 64, "capacity": 4}
+    dets, _, count = invoke("fullconv_mask_voting", masks, boxes, mx.nd.array([[0.2, 0.8], [0.4, 0.6]]), **options)
+    return count.asscalar() == 1 and np.allclose(dets[0].asnumpy(), [1, 10, 10, 30, 30, 0.8])
+
+
 # Registered name -> a check that returns whether the numbers are right.
 CHECKS: Dict[str, Callable[[], bool]] = {
     "fullconv_psroi_pooling": _psroi_pooling,
     "_contrib_ChannelOperator": _channel_operator,
     "fullconv_fcis_head": _fcis_head,
+    "fullconv_proposal": _proposal,
+    "fullconv_proposal_annotator": _proposal_annotator,
+    "fullconv_box_annotator_ohem": _box_annotator_ohem,
+    "fullconv_box_parser": _box_parser,
+    "fullconv_nms": _nms,
+    "fullconv_mask_voting": _mask_voting,
 }
 
 

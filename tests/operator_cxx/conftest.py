@@ -2,7 +2,7 @@
 
     python -m operator_cxx.build --asan --out build/libfullconv_asan.so
     FULLCONV_LIBRARY=build/libfullconv_asan.so LD_PRELOAD="$(gcc -print-file-name=libasan.so) \
-        $(gcc -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 python -m pytest tests/operator_cxx
+        $(gcc -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 python -m pytest tests/operator_cxx tests/gpu
 """
 
 from __future__ import annotations

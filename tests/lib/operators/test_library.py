@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import lib.operators
-from lib.operators import library
+from lib.operators import library, selftest
 from lib.operators.psroi_pooling import psroi_pooling
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -116,3 +116,8 @@ def test_two_devices_at_once() -> None:
     for seed in (0, 1):
         for a, b in zip(alone[seed], together[seed]):
             np.testing.assert_array_equal(a, b)
+
+
+def test_selftest_covers_every_operator() -> None:
+    assert set(selftest.CHECKS) == set(library.registered())
+    assert all(check() for check in selftest.CHECKS.values())
