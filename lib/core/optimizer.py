@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Mapping, NamedTuple, Sequence
+from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 import mxnet as mx
 
@@ -33,18 +33,27 @@ class WarmupMultiFactorSchedule(NamedTuple):
 class MomentumSGD:
     """MXNet's SGD rule, `m = momentum*m - lr*(grad + wd*w); w += m`, fused over many arrays per call.
 
-    wd applies to names ending in `_weight` and `_gamma` only, as MXNet's SGD has it; `lr_mults` comes from the
-    symbol's attributes. Gradients are used as they are summed: nothing is divided by the number of devices.
+    wd applies to names ending in `_weight` and `_gamma` only, as MXNet's SGD has it, unless `wd_mults` says otherwise;
+    `lr_mults` and `wd_mults` come from the symbol's attributes. Gradients are used as they are summed, times
+    `rescale_grad`: nothing is divided by the number of devices.
     """
 
     ARRAYS_PER_CALL = 45
 
     def __init__(
-        self, params: Mapping[str, mx.nd.NDArray], momentum: float, wd: float, lr_mults: Mapping[str, float]
+        self,
+        params: Mapping[str, mx.nd.NDArray],
+        momentum: float,
+        wd: float,
+        lr_mults: Mapping[str, float],
+        wd_mults: Optional[Mapping[str, float]] = None,
+        rescale_grad: float = 1.0,
     ) -> None:
         self.names: List[str] = sorted(params)
         self.momentum = momentum
-        self.wds = {n: wd if n.endswith(("_weight", "_gamma")) else 0.0 for n in self.names}
+        self.rescale_grad = rescale_grad
+        default = {n: float(n.endswith(("_weight", "_gamma"))) for n in self.names}
+        self.wds = {n: wd * (wd_mults or {}).get(n, default[n]) for n in self.names}
         self.lr_mults = {n: float(lr_mults.get(n, 1.0)) for n in self.names}
         self.states: Dict[str, mx.nd.NDArray] = {n: mx.nd.zeros_like(params[n]) for n in self.names}
 
@@ -55,15 +64,25 @@ class MomentumSGD:
             arrays = [array for n in names for array in (params[n], grads[n], self.states[n])]
             mx.nd.multi_sgd_mom_update(
                 *arrays, lrs=[lr * self.lr_mults[n] for n in names], wds=[self.wds[n] for n in names],
-                momentum=self.momentum, num_weights=len(names), out=[params[n] for n in names],
+                momentum=self.momentum, rescale_grad=self.rescale_grad, num_weights=len(names),
+                out=[params[n] for n in names],
             )  # fmt: skip
 
 
 def lr_multipliers(symbol: mx.sym.Symbol) -> Dict[str, float]:
     """Learning-rate multipliers written into a symbol (`attr={'lr_mult': ...}`), by parameter name."""
+    return _multipliers(symbol, "lr_mult")
+
+
+def wd_multipliers(symbol: mx.sym.Symbol) -> Dict[str, float]:
+    """Weight-decay multipliers written into a symbol (`attr={'wd_mult': ...}`), by parameter name."""
+    return _multipliers(symbol, "wd_mult")
+
+
+def _multipliers(symbol: mx.sym.Symbol, key: str) -> Dict[str, float]:
     found = {}
     for name, attributes in symbol.attr_dict().items():
-        value = attributes.get("__lr_mult__", attributes.get("lr_mult"))
+        value = attributes.get(f"__{key}__", attributes.get(key))
         if value is not None:
             found[name] = float(value)
     return found

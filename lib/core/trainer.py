@@ -12,7 +12,7 @@ import mxnet as mx
 import numpy as np
 
 from lib.core.executors import ExecutorPool, Shapes
-from lib.core.optimizer import MomentumSGD, lr_multipliers
+from lib.core.optimizer import MomentumSGD, lr_multipliers, wd_multipliers
 
 Arrays = Dict[str, mx.nd.NDArray]
 Batch = Mapping[str, np.ndarray]
@@ -28,6 +28,8 @@ class Trainer:
 
     largest: input shapes the executors are first bound at. accumulate: batches per device and update.
     kvstore: MXNet's name ('device', 'local', 'dist_sync'); used when there is more than one device or worker.
+    rescale_grad: factor on the summed gradient. Parameters whose `lr_mult` is 0 in the symbol are fixed: no gradient is
+    computed for them.
     """
 
     def __init__(
@@ -41,16 +43,19 @@ class Trainer:
         accumulate: int = 1,
         kvstore: str = "device",
         executor_limit: int = 16,
+        rescale_grad: float = 1.0,
     ) -> None:
         names = [n for n in symbol.list_arguments() if n not in largest]
-        fixed = set(fixed_parameters(names, fixed_prefixes))
+        mults = lr_multipliers(symbol)
+        fixed = set(fixed_parameters(names, fixed_prefixes)) | {n for n in names if mults.get(n) == 0}
         self.learned = [n for n in names if n not in fixed]
         self.accumulate = accumulate
-        grad_req = {n: "write" if accumulate == 1 else "add" for n in self.learned}
+        grad_req = dict.fromkeys(self.learned, "write" if accumulate == 1 else "add")
         self.pools = [ExecutorPool(symbol, ctx, largest, grad_req, executor_limit) for ctx in contexts]
-        mults = lr_multipliers(symbol)
+        decays = wd_multipliers(symbol)
         self.optimizers = [
-            MomentumSGD({n: pool.params[n] for n in self.learned}, momentum, wd, mults) for pool in self.pools
+            MomentumSGD({n: pool.params[n] for n in self.learned}, momentum, wd, mults, decays, rescale_grad)
+            for pool in self.pools
         ]
         self.store = mx.kv.create(kvstore) if len(contexts) > 1 or kvstore.startswith("dist") else None
         self.num_update = 0

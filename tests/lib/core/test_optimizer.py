@@ -3,7 +3,7 @@
 import mxnet as mx
 import numpy as np
 
-from lib.core.optimizer import MomentumSGD, WarmupMultiFactorSchedule, lr_multipliers
+from lib.core.optimizer import MomentumSGD, WarmupMultiFactorSchedule, lr_multipliers, wd_multipliers
 
 
 def test_matches_mxnets_optimizer_over_several_steps():
@@ -31,6 +31,31 @@ def test_multiplier_of_an_operator_reaches_weight_and_bias():
     mults = lr_multipliers(mx.sym.FullyConnected(net, num_hidden=2, name="old"))
     assert mults["new_weight"] == mults["new_bias"] == 3.0
     assert "old_weight" not in mults
+
+
+def test_decay_multipliers_and_gradient_scale():
+    """The rule of Caffe: v = m v + lr lr_mult (scale g + wd wd_mult w), w -= v, biases decaying where stated."""
+    rng = np.random.RandomState(1)
+    net = mx.sym.FullyConnected(
+        mx.sym.Variable("data"), mx.sym.Variable("fc_weight", wd_mult=0.5), mx.sym.Variable("fc_bias", wd_mult=1.0),
+        num_hidden=2, name="fc",
+    )  # fmt: skip
+    decays = wd_multipliers(net)
+    assert decays == {"fc_weight": 0.5, "fc_bias": 1.0}
+    values = {name: rng.randn(2, 3).astype("float32") for name in decays}
+    ours = {name: mx.nd.array(value) for name, value in values.items()}
+    velocity = {name: np.zeros((2, 3)) for name in decays}
+    sgd = MomentumSGD(ours, 0.9, 0.01, {"fc_bias": 2.0}, decays, rescale_grad=0.25)
+    for _ in range(3):
+        grads = {name: rng.randn(2, 3).astype("float32") for name in decays}
+        sgd.update(ours, {name: mx.nd.array(grad) for name, grad in grads.items()}, 0.1)
+        for name, decay in decays.items():
+            rate = 0.1 * (2 if name == "fc_bias" else 1)
+            step = rate * (0.25 * grads[name] + 0.01 * decay * values[name])
+            velocity[name] = 0.9 * velocity[name] + step
+            values[name] = values[name] - velocity[name]
+    for name in decays:
+        np.testing.assert_allclose(ours[name].asnumpy(), values[name], rtol=1e-5, atol=1e-6)
 
 
 def test_warmup_then_steps():
