@@ -1,0 +1,181 @@
+"""From a row of `fcn.symbols.networks` to layers, symbols and starting weights.
+
+Layer names are those of the published Caffe models, so their weights load by name. Crop offsets are computed from the
+layers, never typed.
+
+Dimension letters: N images, C classes, H, W image size; (h, w) the size of the map at hand.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import Dict, List, Optional, Sequence, Tuple
+
+import mxnet as mx
+
+from fcn.symbols.networks import IGNORE_LABEL, NETWORKS, Head, Network
+from lib.core.matching import expected_shapes
+from lib.network import layer as rows
+from lib.network.alexnet import alexnet_fcn
+from lib.network.compose import compose
+from lib.network.coordinates import aligned_crop
+from lib.network.layer import WEIGHT_AND_BIAS, Layer
+from lib.network.vgg16 import vgg16_fcn
+
+FIRST_STEP = 32
+"""Step in pixels of the trunk's last map."""
+
+UP_KERNEL = {"vgg16": 64, "alexnet": 63}
+"""Kernel of the upsampling from step 32 straight to pixels; finer ones have twice their stride."""
+
+
+class FCN:
+    """One network at a given width and class count.
+
+    classes: per head, in the order of `heads`; those of the published network when not given. width: multiplier of the
+    trunk's channels. hidden: channels of fc6 and fc7. dropout: ratio after fc6 and fc7; 0 leaves it out.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        classes: Sequence[int] = (),
+        width: float = 1.0,
+        hidden: int = 4096,
+        dropout: float = 0.5,
+    ) -> None:
+        if classes and len(classes) != len(network.heads):
+            labels = ", ".join(head.label for head in network.heads)
+            raise ValueError(f"classes={tuple(classes)}: one count per label map is expected ({labels})")
+        if min(classes, default=1) < 1 or width <= 0 or hidden < 1 or not 0 <= dropout < 1:
+            raise ValueError(f"classes={classes}, width={width}, hidden={hidden}, dropout={dropout} make no network")
+        self.network = network
+        self.width, self.hidden, self.dropout = width, hidden, dropout
+        counts = classes or [head.classes for head in network.heads]
+        self.heads: Tuple[Head, ...] = tuple(h._replace(classes=int(n)) for h, n in zip(network.heads, counts))
+        self.layers = self._layers()
+
+    # ------------------------------------------------------------------------------------------------ layers
+
+    def _layers(self) -> List[Layer]:
+        """Inputs, trunk(s) and heads up to the scores."""
+        layers = [rows.data(i.name, i.channels) for i in self.network.inputs]
+        if len(self.network.streams) > 1:
+            pairs = zip(self.network.streams, (i.name for i in self.network.inputs))
+        else:
+            if len(layers) > 1:
+                layers.append(rows.concat("data", [i.name for i in self.network.inputs]))
+            pairs = [("", layers[-1].top)]
+        for suffix, bottom in pairs:
+            layers += self._trunk(bottom, suffix)
+            if suffix:
+                layers.append(self._score(f"score_fr{suffix}", f"fc7{suffix}", self.heads[0].classes))
+        for head in self.heads:
+            self._add_head(layers, head)
+        return layers
+
+    def _trunk(self, bottom: str, suffix: str) -> List[Layer]:
+        if self.network.trunk == "alexnet":
+            return alexnet_fcn(bottom, self.width, self.hidden, self.dropout)
+        return vgg16_fcn(bottom, self.width, self.hidden, self.dropout, suffix, self.network.first)
+
+    def _score(self, name: str, bottom: str, classes: int) -> Layer:
+        return rows.convolution(name, bottom, classes, kernel=1, mults=WEIGHT_AND_BIAS)
+
+    def _add_head(self, layers: List[Layer], head: Head) -> None:
+        """Score the coarsest map, fuse finer ones in, go up to pixels and crop to the image."""
+        end, classes = head.suffix, head.classes
+        blob, step = self._coarsest(layers, head), FIRST_STEP
+        for number, (pool, scale) in enumerate(self._skips()):
+            up = f"upscore2{end}" if number == 0 else f"upscore_pool4{end}"
+            layers.append(rows.deconvolution(up, blob, classes, kernel=4, stride=2))
+            source = pool
+            if scale:
+                source = f"scale_{pool}"
+                if source not in (layer.name for layer in layers):
+                    layers.append(rows.scale(source, pool, scale, mults=rows.FIXED))
+            score = f"score_{pool}{end}"
+            layers.append(self._score(score, source, classes))
+            layers.append(aligned_crop(layers, f"{score}c", score, up))
+            blob, step = f"fuse_{pool}{end}", step // 2
+            layers.append(rows.eltwise_sum(blob, (up, f"{score}c")))
+        kernel = UP_KERNEL[self.network.trunk] if step == FIRST_STEP else 2 * step
+        up = f"upscore{'' if step == FIRST_STEP else step}{end}"
+        layers.append(rows.deconvolution(up, blob, classes, kernel, stride=step))
+        layers.append(aligned_crop(layers, head.score, up, self._frame(layers)))
+
+    def _coarsest(self, layers: List[Layer], head: Head) -> str:
+        """Blob with the scores of fc7, those of two trunks averaged."""
+        streams = self.network.streams
+        if len(streams) > 1:
+            scores = [f"score_fr{suffix}" for suffix in streams]
+            layers.append(rows.eltwise_sum("score_fused", scores, (1 / len(streams),) * len(streams)))
+        else:
+            layers.append(self._score(f"score_fr{head.suffix}", "fc7", head.classes))
+        return layers[-1].top
+
+    def _skips(self) -> List[Tuple[str, float]]:
+        """(pooling layer, factor or 0) of the maps fused in, coarsest first."""
+        pools = {32: [], 16: ["pool4"], 8: ["pool4", "pool3"]}[self.network.step]
+        return list(zip(pools, self.network.skip_scales or (0,) * len(pools)))
+
+    def _frame(self, layers: Sequence[Layer]) -> str:
+        """The blob of the image's size that scores are cropped to."""
+        return "data" if any(layer.top == "data" for layer in layers) else self.network.inputs[0].name
+
+    def train_layers(self, normalization: Optional[str] = None, ignore_label: int = IGNORE_LABEL) -> List[Layer]:
+        """`layers` with label inputs in front and a loss per head behind."""
+        normalization = normalization or self.network.normalization
+        labels = [rows.data(head.label, 1) for head in self.heads]
+        losses = [
+            rows.softmax_loss(head.loss, head.score, head.label, normalization, ignore_label) for head in self.heads
+        ]
+        return labels + self.layers + losses
+
+    # ----------------------------------------------------------------------------------------------- symbols
+
+    @property
+    def inputs(self) -> Dict[str, int]:
+        """Channels of every image input by name."""
+        return rows.inputs(self.layers)
+
+    def data_shapes(self, height: int, width: int, labels: bool = False) -> Dict[str, Tuple[int, ...]]:
+        """Input shapes of a batch of one; with `labels`, also (1, 1, H, W) per label map."""
+        shapes = {name: (1, channels, height, width) for name, channels in self.inputs.items()}
+        if labels:
+            shapes.update({head.label: (1, 1, height, width) for head in self.heads})
+        return shapes
+
+    def test_symbol(self) -> mx.sym.Symbol:
+        """One score (N, C, H, W) per head, before any softmax."""
+        blobs = compose(rows.without(self.layers, "Dropout"))
+        return mx.sym.Group([blobs[head.score] for head in self.heads])
+
+    def train_symbol(self, normalization: Optional[str] = None, ignore_label: int = IGNORE_LABEL) -> mx.sym.Symbol:
+        """A loss (1,) per head, then a score (N, C, H, W) per head without gradient.
+
+        Inputs: the images, and per head a label map (N, 1, H, W) of class indices. normalization: see
+        `lib.network.loss`; the published training's when not given. Multipliers of learning rate and decay stand in
+        the symbol's attributes; the published rates belong to `batch` (AlexNet: `valid`).
+        """
+        blobs = compose(self.train_layers(normalization, ignore_label))
+        losses = [blobs[head.loss] for head in self.heads]
+        scores = [mx.sym.BlockGrad(blobs[head.score], name=f"{head.score}_out") for head in self.heads]
+        return mx.sym.Group(losses + scores)
+
+    def param_shapes(self) -> Dict[str, Tuple[int, ...]]:
+        """Shape of every parameter by name."""
+        return expected_shapes(self.test_symbol(), **self.data_shapes(1, 1))
+
+
+def build(name: str, classes: Sequence[int] = (), **options) -> FCN:
+    """A published network by name; `options` are those of `FCN`.
+
+    Raises:
+        KeyError: no such network; the message names the nearest.
+    """
+    if name not in NETWORKS:
+        near = difflib.get_close_matches(name, NETWORKS, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise KeyError(f"no network named {name!r}; {hint}known: {', '.join(NETWORKS)}")
+    return FCN(NETWORKS[name], classes, **options)

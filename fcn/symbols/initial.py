@@ -1,0 +1,63 @@
+"""Weights to start from."""
+
+from __future__ import annotations
+
+from typing import Dict, Mapping
+
+import numpy as np
+
+from fcn.symbols.fcn import FCN
+from fcn.symbols.networks import NETWORKS
+from lib.convert.surgery import upsample_filt
+from lib.network.layer import Layer
+
+TRUNK_WIDTHS = {"vgg16": 64, "alexnet": 96}
+"""Published channels of the first convolution."""
+
+
+def initial_params(network: FCN, seed: int = 0) -> Dict[str, np.ndarray]:
+    """Float32 arrays of every parameter by name, before any pretrained weights are put in.
+
+    As published: scores start at zero, upsampling is bilinear from class to same class, skip scales are their
+    constants. The trunk, which the published trainings always take from ImageNet, gets normal numbers of variance
+    2/fan_in (He et al., ICCV 2015) and zero biases, so that it can also learn from nothing.
+    """
+    rng = np.random.RandomState(seed)
+    shapes = network.param_shapes()
+    params = {}
+    for layer in network.layers:
+        for name in layer.array_names():
+            params[name] = _array(layer, name, shapes[name], rng).astype(np.float32)
+    return params
+
+
+def _array(layer: Layer, name: str, shape: tuple, rng: np.random.RandomState) -> np.ndarray:
+    if layer.type == "Scale":
+        return np.full(shape, layer.options["value"])
+    array = np.zeros(shape)
+    if layer.type == "Deconvolution":
+        array[np.arange(shape[0]), np.arange(shape[0])] = upsample_filt(shape[-1])
+    elif name.endswith("_weight") and not layer.name.startswith("score"):
+        array = rng.standard_normal(shape) * np.sqrt(2.0 / np.prod(shape[1:]))
+    return array
+
+
+def network_of(name: str, params: Mapping[str, object], dropout: float = 0.5) -> FCN:
+    """The network called `name` with the class counts and widths that `params` have.
+
+    params: arrays (anything with a shape) by name; only shapes are looked at.
+
+    Raises:
+        KeyError: no such network.
+        ValueError: arrays that tell the sizes are absent, so these are another network's parameters.
+    """
+    network = NETWORKS[name]
+    scores = [f"score_fr{s}_weight" for s in (h.suffix or network.streams[0] for h in network.heads)]
+    first = f"{'conv1' if network.trunk == 'alexnet' else network.first}{network.streams[0]}_weight"
+    hidden = f"fc6{network.streams[0]}_weight"
+    absent = [array for array in (*scores, first, hidden) if array not in params]
+    if absent:
+        raise ValueError(f"these are not the parameters of {name}: {', '.join(absent)} is absent")
+    classes = [params[score].shape[0] for score in scores]
+    width = params[first].shape[0] / TRUNK_WIDTHS[network.trunk]
+    return FCN(network, classes, width, params[hidden].shape[0], dropout)

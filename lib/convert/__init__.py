@@ -1,0 +1,1 @@
+"""Weights and networks of other frameworks, in and out."""

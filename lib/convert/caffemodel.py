@@ -1,0 +1,191 @@
+"""`.caffemodel` files: the arrays of a Caffe network by layer.
+
+Reads layers of both generations (`layers` of 2014, with four legacy dimensions, and `layer`), writes the newer one.
+Field numbers are those of Caffe's published message definitions. Nothing is allocated before the file is seen to
+hold it.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Dict, Iterator, List, NamedTuple, Sequence, Tuple
+
+import numpy as np
+
+from lib.convert import wire
+from lib.convert.errors import ConvertError
+from lib.convert.wire import Budget, Field, WireError
+from lib.core import atomic
+from lib.core.params_file import FOREIGN
+
+LARGEST_MESSAGE = 2**31 - 1
+MAX_AXES = 32
+
+NET_NAME, NET_V1_LAYERS, NET_LAYER = 1, 2, 100
+LAYER_NAME, LAYER_TYPE, LAYER_BOTTOM, LAYER_TOP, LAYER_BLOBS = 1, 2, 3, 4, 7
+V1_V0_LAYER, V1_NAME, V1_TYPE, V1_BLOBS = 1, 4, 5, 6
+BLOB_LEGACY, BLOB_DATA, BLOB_SHAPE, BLOB_DOUBLE_DATA = (1, 2, 3, 4), 5, 7, 8
+SHAPE_DIM = 1
+
+V1_TYPES: Dict[int, str] = {
+    3: "Concat", 4: "Convolution", 5: "Data", 6: "Dropout", 12: "ImageData", 14: "InnerProduct", 15: "LRN",
+    17: "Pooling", 18: "ReLU", 20: "Softmax", 21: "SoftmaxWithLoss", 22: "Split", 25: "Eltwise", 29: "MemoryData",
+    39: "Deconvolution",
+}  # fmt: skip
+"""Numbers of layer types in the older generation, those that a segmentation network may hold."""
+
+
+class BlobLayer(NamedTuple):
+    """A layer: its name, its type in Caffe's words, float32 arrays, and the names of what it reads and makes."""
+
+    name: str
+    type: str
+    blobs: Tuple[np.ndarray, ...]
+    bottoms: Tuple[str, ...] = ()
+    tops: Tuple[str, ...] = ()
+
+
+def read(path: str) -> List[BlobLayer]:
+    """All layers of a `.caffemodel`, those without blobs too, in the file's order.
+
+    Legacy four-dimensional shapes become the natural ones: (O, I) for InnerProduct weights, (O,) for biases.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ConvertError: foreign, truncated or inconsistent; names the layer and the value.
+    """
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"{path}: no such file")
+    try:
+        layers = _Reader(_mapped(path)).layers()
+    except WireError as error:
+        raise ConvertError(f"{path}: no Caffe model: {error}; fetch the file again") from None
+    names = [layer.name for layer in layers if layer.blobs]
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ConvertError(f"{path}: two layers called {twice!r} hold arrays; rename one of them")
+    if not names:
+        raise ConvertError(f"{path}: no layer holds arrays; is this a solver state or a network without weights?")
+    return layers
+
+
+def _mapped(path: str) -> memoryview:
+    if os.path.getsize(path) == 0:
+        raise WireError("the file is empty")
+    view = memoryview(np.memmap(path, np.uint8, "r"))
+    start = bytes(view[:64])
+    for magic, what in FOREIGN:
+        if start.startswith(magic):
+            raise WireError(f"this is {what}")
+    return view
+
+
+class _Reader:
+    """Walks a network message."""
+
+    def __init__(self, message: memoryview) -> None:
+        self.message, self.budget = message, Budget()
+
+    def layers(self) -> List[BlobLayer]:
+        found = []
+        for field in wire.fields(self.message, self.budget):
+            if field.number in (NET_LAYER, NET_V1_LAYERS):
+                found.append(self._layer(field, old=field.number == NET_V1_LAYERS))
+        return found
+
+    def _layer(self, field: Field, old: bool) -> BlobLayer:
+        name, kind, blobs = "", "", []
+        bottoms, tops = [], []
+        blob_number = V1_BLOBS if old else LAYER_BLOBS
+        for part in self._parts(field, "a layer"):
+            if old and part.number == V1_V0_LAYER:
+                raise WireError("layers of the oldest generation; run Caffe's upgrade_net_proto_binary on the file")
+            if part.number == (V1_NAME if old else LAYER_NAME):
+                name = wire.text(part)
+            elif part.number == (V1_TYPE if old else LAYER_TYPE):
+                kind = V1_TYPES.get(part.value, f"V1 type {part.value}") if old else wire.text(part)
+            elif part.number == blob_number:
+                blobs.append(part)
+            elif not old and part.number in (LAYER_BOTTOM, LAYER_TOP):
+                (bottoms if part.number == LAYER_BOTTOM else tops).append(wire.text(part))
+        try:
+            arrays = tuple(self._blob(blob, kind, index) for index, blob in enumerate(blobs))
+        except WireError as error:
+            raise WireError(f"layer {name!r}, {error}") from None
+        return BlobLayer(name, kind, arrays, tuple(bottoms), tuple(tops))
+
+    def _parts(self, field: Field, what: str) -> Iterator[Field]:
+        if field.kind != wire.BYTES:
+            raise WireError(f"{what} of wire type {field.kind}")
+        return wire.fields(field.value, self.budget)
+
+    def _blob(self, field: Field, kind: str, index: int) -> np.ndarray:
+        legacy, shape, runs = [0, 0, 0, 0], None, []
+        for part in self._parts(field, f"blob {index}"):
+            if part.number in (BLOB_DATA, BLOB_DOUBLE_DATA):
+                runs.append(wire.floats(part, "<f4" if part.number == BLOB_DATA else "<f8"))
+            elif part.number in BLOB_LEGACY:
+                legacy[part.number - 1] = wire.integers(part, self.budget)[-1]
+            elif part.number == BLOB_SHAPE:
+                inner = self._parts(part, "a shape")
+                shape = [dim for d in inner if d.number == SHAPE_DIM for dim in wire.integers(d, self.budget)]
+        shape = _natural(legacy, kind, index) if shape is None else tuple(shape)
+        return _array(runs, shape, index)
+
+
+def _natural(legacy: Sequence[int], kind: str, index: int) -> Tuple[int, ...]:
+    """The shape meant by (num, channels, height, width)."""
+    if list(legacy[:2]) == [1, 1] and (kind == "InnerProduct" or index > 0):
+        return tuple(legacy[3:]) if index > 0 and legacy[2] == 1 else tuple(legacy[2:])
+    return tuple(legacy)
+
+
+def _array(runs: Sequence[np.ndarray], shape: Tuple[int, ...], index: int) -> np.ndarray:
+    """A float32 copy of the numbers in a file, once they are known to fill the shape."""
+    size = 1
+    for length in shape:
+        size *= length
+    held = sum(len(run) for run in runs)
+    if len(shape) > MAX_AXES or size != held or size == 0:
+        raise WireError(f"blob {index}: shape {shape[:MAX_AXES]} takes {size} numbers, the file has {held}")
+    array = np.concatenate([run.astype(np.float32) for run in runs]) if len(runs) > 1 else runs[0].astype(np.float32)
+    if not np.isfinite(array).all():
+        raise WireError(f"blob {index} holds NaN or infinite numbers, as a diverged training leaves them")
+    return array.reshape(shape)
+
+
+# ------------------------------------------------------------------------------------------------ writing
+
+
+def write(path: str, layers: Sequence[BlobLayer], name: str = "") -> None:
+    """Write a `.caffemodel` of the newer generation; the file is whole or, if anything fails, as it was before.
+
+    Raises:
+        ConvertError: values that are not finite, a network of 2 GB or more (the format's limit), or a full disk.
+    """
+    parts = [wire.encode_text(NET_NAME, name)]
+    for layer in layers:
+        body = _layer_parts(layer, path)
+        parts += [wire.head(NET_LAYER, wire.size_of(body)), *body]
+    if wire.size_of(parts) > LARGEST_MESSAGE:
+        raise ConvertError(f"{path}: not written: {wire.size_of(parts)} bytes, and the format ends at 2 GB")
+    try:
+        atomic.write(path, lambda file: [file.write(part) for part in parts])
+    except OSError as error:
+        raise ConvertError(f"{path}: cannot be written: {error.strerror}; nothing was left behind") from None
+
+
+def _layer_parts(layer: BlobLayer, path: str) -> list:
+    parts = [wire.encode_text(LAYER_NAME, layer.name), wire.encode_text(LAYER_TYPE, layer.type)]
+    parts += [wire.encode_text(LAYER_BOTTOM, bottom) for bottom in layer.bottoms]
+    parts += [wire.encode_text(LAYER_TOP, top) for top in layer.tops]
+    for blob in layer.blobs:
+        array = np.ascontiguousarray(blob, "<f4")
+        if array.size == 0 or not np.isfinite(array).all():
+            raise ConvertError(f"{path}: not written: layer {layer.name!r} has empty, NaN or infinite arrays")
+        dims = b"".join(wire.encode_varint(length) for length in array.shape)
+        shape = wire.head(SHAPE_DIM, len(dims)) + dims
+        numbers = memoryview(array).cast("B")
+        body = [wire.head(BLOB_SHAPE, len(shape)), shape, wire.head(BLOB_DATA, len(numbers)), numbers]
+        parts += [wire.head(LAYER_BLOBS, wire.size_of(body)), *body]
+    return parts

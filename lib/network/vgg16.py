@@ -1,0 +1,51 @@
+"""VGG-16 made fully convolutional, as a table of layers.
+
+Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition" (ICLR 2015); the
+fully connected layers are convolutions and the first layer pads by 100 pixels, so that an image of any size, even
+1x1, leaves something to score (Long, Shelhamer and Darrell, CVPR 2015).
+"""
+
+from __future__ import annotations
+
+from typing import List
+
+from lib.network.layer import WEIGHT_AND_BIAS, Layer, convolution, dropout, max_pooling, relu
+
+STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
+"""Channels and number of 3x3 convolutions before each pooling."""
+
+FIRST_PAD = 100
+
+
+def vgg16_fcn(
+    bottom: str, width: float = 1.0, hidden: int = 4096, ratio: float = 0.5, suffix: str = "", first: str = "conv1_1"
+) -> List[Layer]:
+    """The trunk from `bottom` (N, C, H, W) to fc7 (N, hidden, h, w), h = ceil five times of (H + 198)/2, minus 6.
+
+    width: multiplier of the channels of conv1_1 to conv5_3. ratio: dropout after fc6 and fc7; 0 leaves it out.
+    suffix: appended to all names. first: name of the first convolution. Maps of use above: pool3, pool4 and fc7.
+    """
+    layers: List[Layer] = []
+
+    def unit(name: str, relu_name: str, channels: int, kernel: int, pad: int) -> None:
+        below = layers[-1].top if layers else bottom
+        layers.append(convolution(name + suffix, below, channels, kernel, pad=pad, mults=WEIGHT_AND_BIAS))
+        layers.append(relu(relu_name + suffix, name + suffix))
+
+    for stage, (channels, count) in enumerate(STAGES, 1):
+        for index in range(1, count + 1):
+            place = f"{stage}_{index}"
+            is_first = place == "1_1"
+            name, pad = (first, FIRST_PAD) if is_first else (f"conv{place}", 1)
+            unit(name, f"relu{place}", scaled(channels, width), 3, pad)
+        layers.append(max_pooling(f"pool{stage}{suffix}", layers[-1].top, kernel=2, stride=2))
+    for number, kernel in ((6, 7), (7, 1)):
+        unit(f"fc{number}", f"relu{number}", hidden, kernel, 0)
+        if ratio:
+            layers.append(dropout(f"drop{number}{suffix}", layers[-1].top, ratio))
+    return layers
+
+
+def scaled(channels: int, width: float, multiple: int = 1) -> int:
+    """Channels at a width multiplier, at least one and a multiple of `multiple`."""
+    return max(1, round(channels * width / multiple)) * multiple
