@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
@@ -43,7 +45,7 @@ def load_detections(path: Path, key: Dict) -> Optional[Tuple[Results, Results]]:
             if str(file["key"]) != json.dumps(key, sort_keys=True):
                 return None
             return _split(file["boxes"], file["counts"]), _split(file["masks"], file["counts"])
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
 
 

@@ -39,5 +39,8 @@ def _gpus(indices: List[int], explicit: bool) -> List[mx.Context]:
         return [mx.gpu(i) for i in indices]
     if explicit:
         raise ValueError(f"gpu:{max(indices)} was asked for, and MXNet sees {available} GPUs; `python -m lib.env` says why")
-    print(f"No GPU {max(indices)} here (MXNet sees {available}): using one CPU device instead of gpus {indices}.")
+    print(
+        f"No GPU {max(indices)} here (MXNet sees {available}): one CPU device stands in for gpus {indices}. "
+        f"--set TRAIN.grad_accumulate {len(indices)} trains as {len(indices)} devices do."
+    )
     return [mx.cpu(0)]

@@ -31,14 +31,12 @@ class WarmupMultiFactorSchedule(NamedTuple):
 
 
 class MomentumSGD:
-    """MXNet's SGD rule, `m = momentum*m - lr*(grad + wd*w); w += m`, fused over many arrays per call.
+    """MXNet's SGD rule, `m = momentum*m - lr*(grad + wd*w); w += m`.
 
     wd applies to names ending in `_weight` and `_gamma` only, as MXNet's SGD has it, unless `wd_mults` says otherwise;
     `lr_mults` and `wd_mults` come from the symbol's attributes. Gradients are used as they are summed, times
     `rescale_grad`: nothing is divided by the number of devices.
     """
-
-    ARRAYS_PER_CALL = 45
 
     def __init__(
         self,
@@ -59,13 +57,10 @@ class MomentumSGD:
 
     def update(self, params: Mapping[str, mx.nd.NDArray], grads: Mapping[str, mx.nd.NDArray], lr: float) -> None:
         """One step at learning rate `lr`, in place."""
-        for start in range(0, len(self.names), self.ARRAYS_PER_CALL):
-            names = self.names[start : start + self.ARRAYS_PER_CALL]
-            arrays = [array for n in names for array in (params[n], grads[n], self.states[n])]
-            mx.nd.multi_sgd_mom_update(
-                *arrays, lrs=[lr * self.lr_mults[n] for n in names], wds=[self.wds[n] for n in names],
-                momentum=self.momentum, rescale_grad=self.rescale_grad, num_weights=len(names),
-                out=[params[n] for n in names],
+        for name in self.names:
+            mx.nd.sgd_mom_update(
+                params[name], grads[name], self.states[name], lr=lr * self.lr_mults[name], wd=self.wds[name],
+                momentum=self.momentum, rescale_grad=self.rescale_grad, out=params[name],
             )  # fmt: skip
 
 

@@ -1,0 +1,126 @@
+"""The FCIS graph: parameters and shapes of the published network, fused against composed head, small ones that train."""
+
+import mxnet as mx
+import numpy as np
+import pytest
+
+from fcis import config as fcis_config
+from fcis.loader import largest_shapes
+from fcis.symbols.fcis import DATA_NAMES, FCIS, LABEL_NAMES, feature_shape
+from lib.core.optimizer import lr_multipliers
+from lib.core.trainer import fixed_parameters
+
+CFGS = "experiments/fcis/cfgs"
+VOC, COCO = f"{CFGS}/resnet_v1_101_vocSDS_fcis_end2end.yaml", f"{CFGS}/resnet_v1_101_coco_fcis_end2end_ohem.yaml"
+SMALL = ["symbol", "resnet_v1_small_fcis", "SCALES", "96,128", "network.ANCHOR_SCALES", "1,2,4", "TEST.RPN_MIN_SIZE", "4"]
+
+
+def learnable(symbol):
+    return [n for n in symbol.list_arguments() if n not in DATA_NAMES + LABEL_NAMES]
+
+
+def roidb(objects):
+    return [{"boxes": np.zeros((objects, 4))}]
+
+
+@pytest.mark.parametrize("cfg, values", [(VOC, 51_856_392), (COCO, 57_892_626)])
+def test_published_parameters(cfg, values):
+    config = fcis_config.load(cfg)
+    symbol = FCIS(config).train_symbol()
+    names = learnable(symbol)
+    shapes = largest_shapes(config, symbol, roidb(4))
+    arg_shapes, _, _ = symbol.infer_shape(**shapes)
+    sizes = {n: int(np.prod(s)) for n, s in zip(symbol.list_arguments(), arg_shapes)}
+    fixed = fixed_parameters(names, config.network.FIXED_PARAMS)
+    assert (len(names), len(symbol.list_auxiliary_states())) == (324, 208)
+    assert sum(sizes[n] for n in names) == values
+    assert len(fixed) == 33 and sum(sizes[n] for n in fixed) == 225_344
+    learned = {n: m for n, m in lr_multipliers(symbol).items() if n in names}
+    assert learned == {"conv_new_1_weight": 3.0, "conv_new_1_bias": 3.0}
+
+
+@pytest.mark.parametrize("cfg, rois, classes", [(VOC, 128, 21), (COCO, 304, 81)])
+def test_published_training_outputs(cfg, rois, classes):
+    config = fcis_config.load(cfg)
+    symbol = FCIS(config).train_symbol()
+    _, shapes, _ = symbol.infer_shape(**largest_shapes(config, symbol, roidb(4)))
+    anchors = config.network.NUM_ANCHORS
+    assert shapes == [
+        (1, 2, anchors * 38, 63), (1, 4 * anchors, 38, 63), (1, rois, classes), (1, rois, 8),
+        (rois, 2, 21, 21), (rois, 1, 21, 21), (1, rois),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("fused", ["true", "false"])
+def test_published_test_outputs(fused):
+    config = fcis_config.load(COCO, ["TEST.FUSED_HEAD", fused])
+    symbol = FCIS(config).test_symbol()
+    _, shapes, _ = symbol.infer_shape(data=(1, 3, 600, 1000), im_info=(1, 3))
+    assert dict(zip(symbol.list_outputs(), shapes)) == {
+        "rois_output": (600, 5),
+        "cls_prob_reshape_output": (1, 600, 81),
+        "bbox_pred_reshape_output": (1, 600, 8),
+        "seg_pred_output": (600, 2, 21, 21),
+    }
+    assert sorted(symbol.list_arguments()) == sorted(set(learnable(symbol)) | {"data", "im_info"})
+
+
+def test_feature_size_of_the_published_network():
+    symbol = FCIS(fcis_config.load(VOC)).train_symbol()
+    assert [feature_shape(symbol, *size) for size in ((600, 1000), (600, 899), (562, 1000), (201, 1000))] == [
+        (38, 63), (38, 57), (35, 63), (13, 63),
+    ]  # fmt: skip
+
+
+def random_test_executor(fused):
+    config = fcis_config.load(VOC, SMALL + ["TEST.FUSED_HEAD", fused, "TEST.ITER", "2", "dataset.NUM_CLASSES", "5"])
+    executor = FCIS(config).test_symbol().simple_bind(mx.cpu(), grad_req="null", data=(1, 3, 96, 128), im_info=(1, 3))
+    rng = np.random.RandomState(0)
+    for name, array in sorted(executor.arg_dict.items()):
+        array[:] = rng.randn(*array.shape) * 0.1
+    for name, array in executor.aux_dict.items():
+        array[:] = 1.0
+    executor.arg_dict["im_info"][:] = np.array([[96, 128, 1.0]])
+    return {n: o.asnumpy() for n, o in executor.output_dict.items()} if executor.forward() else {}
+
+
+def test_fused_head_equals_the_composed_graph():
+    fused, composed = random_test_executor("true"), random_test_executor("false")
+    assert fused.keys() == composed.keys()
+    for name in fused:
+        np.testing.assert_allclose(fused[name], composed[name], atol=1e-5 if name.startswith("rois") else 1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("stride", [8, 16])
+@pytest.mark.parametrize("options", [[], ["TRAIN.ENABLE_OHEM", "true", "TRAIN.BATCH_ROIS", "-1"], ["CLASS_AGNOSTIC", "false"]])
+def test_small_networks_give_finite_losses_and_gradients(stride, options):
+    config = fcis_config.load(
+        VOC, SMALL + options + ["TRAIN.BATCH_IMAGES", "2", "network.RPN_FEAT_STRIDE", str(stride), "dataset.NUM_CLASSES", "4"]
+    )
+    symbol = FCIS(config).train_symbol()
+    shapes = largest_shapes(config, symbol, roidb(2))
+    executor = symbol.simple_bind(mx.cpu(), **shapes)
+    rng = np.random.RandomState(0)
+    for name, array in sorted(executor.arg_dict.items()):
+        array[:] = rng.randn(*array.shape) * 0.05
+    for name, array in executor.aux_dict.items():
+        array[:] = 1.0 if name.endswith("var") else 0.0
+    arrays = executor.arg_dict
+    arrays["im_info"][:] = np.array([[96, 128, 1.0]] * 2)
+    arrays["seed"][:] = 7
+    arrays["gt_boxes"][:] = -1
+    arrays["gt_boxes"][0, 0] = mx.nd.array([10, 12, 60, 70, 2])
+    arrays["gt_masks"][:] = 1
+    arrays["proposal_label"][:] = rng.randint(-1, 2, arrays["proposal_label"].shape)
+    outputs = executor.forward(is_train=True)
+    executor.backward()
+    for output in outputs:
+        assert np.isfinite(output.asnumpy()).all()
+    for name in ("conv1_weight", "rpn_bbox_pred_weight", "fcis_cls_seg_weight", "fcis_bbox_weight"):
+        gradient = executor.grad_dict[name].asnumpy()
+        assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0, name
+
+
+def test_unknown_backbone_and_stride_name_what_is_known():
+    with pytest.raises(KeyError, match="resnet_v1_101"):
+        FCIS(fcis_config.load(VOC, ["symbol", "resnet_v9_fcis"]))
