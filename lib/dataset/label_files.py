@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Sequence
 
 import numpy as np
-import scipy.io
 from PIL import Image
 
 from lib.dataset.imdb import DatasetError
+from lib.dataset.mat_file import MatError, read_variable
 
 VOID = 255
 INDEX_MODES = ("P", "L", "I;16", "I")
@@ -139,14 +139,14 @@ def read_label_mat(path: str, field: str, size: Sequence[int]) -> np.ndarray:
     if not os.path.isfile(path):
         raise DatasetError(f"{path}: no such label: check dataset_path, or take the id out of the list")
     try:
-        labels = np.asarray(scipy.io.loadmat(path, variable_names=[field])[field])
-        integers = labels.astype(np.int64)
-        if labels.ndim != 2 or not np.array_equal(integers, labels):
-            raise ValueError(f"{field} is {labels.dtype} {labels.shape}, not a map of integers")
-    except Exception as error:  # scipy raises many kinds on damaged files
-        raise DatasetError(f"{path}: not a MATLAB v5 file with {field} ({error!r}): write it again") from error
-    check_size(path, integers.shape, size)
-    return integers
+        with open(path, "rb") as file:
+            labels = read_variable(file.read(), field)
+        if labels.ndim != 2 or not np.array_equal(labels, np.round(labels)):
+            raise MatError(f"{field} is {labels.dtype} {labels.shape}, not a map of integers")
+    except MatError as error:
+        raise DatasetError(f"{path}: not a MATLAB v5 file with {field} ({error}): write it again") from error
+    check_size(path, labels.shape, size)
+    return labels.astype(np.int64)
 
 
 def read_names(path: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""One numeric field of a struct in a MATLAB 5 file, read without trusting the file.
+"""One numeric array of a MATLAB 5 file, a variable or a field of a struct, read without trusting the file.
 
 `scipy.io.loadmat` crashes the interpreter on some damaged files; this reader checks every length, skips
 what is not asked for, and so is also the faster one. Format: MathWorks, "MAT-File Format", Level 5.
@@ -40,6 +40,18 @@ def read_field(data: bytes, variable: str, field: str) -> np.ndarray:
 
     Raises MatError saying what is wrong.
     """
+    matrix, order = _find(data, variable)
+    return _numeric(_struct_field(matrix, order, field), order, field)
+
+
+def read_variable(data: bytes, variable: str) -> np.ndarray:
+    """A numeric array of the bytes of a MATLAB 5 file, in MATLAB's shape. Raises MatError saying what is wrong."""
+    matrix, order = _find(data, variable)
+    return _numeric(matrix, order, variable)
+
+
+def _find(data: bytes, variable: str) -> tuple[_Matrix, str]:
+    """The element of a variable, and the file's byte order."""
     if len(data) < 128 or data[126:128] not in (b"IM", b"MI"):
         raise MatError("no MATLAB 5 header; files saved with -v7.3 must be saved again with -v7")
     order = "<" if data[126:128] == b"IM" else ">"
@@ -51,7 +63,7 @@ def read_field(data: bytes, variable: str, field: str) -> np.ndarray:
             continue
         matrix = _matrix(content, order)
         if matrix.name == variable:
-            return _numeric(_struct_field(matrix, order, field), order, field)
+            return matrix, order
         names.append(matrix.name)
     raise MatError(f"no variable {variable}, only {names}")
 

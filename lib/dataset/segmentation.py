@@ -13,8 +13,8 @@ import inspect
 import os
 from typing import Any, Mapping, Sequence
 
-import cv2
 import numpy as np
+from PIL import Image
 
 from lib.dataset.image import image_size, read_image
 from lib.dataset.imdb import DatasetError, parse_image_set
@@ -152,11 +152,13 @@ def read_depth(path: str) -> np.ndarray:
     `read_image`.
     """
     image_size(path)
-    with open(path, "rb") as file:
-        depth = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
-    if depth is None or depth.ndim != 2:
-        shape = "undecodable" if depth is None else f"of {depth.shape[2]} channels"
-        raise DatasetError(f"{path}: the depth image is {shape}: give a PNG of one channel, 8 or 16 bits")
+    try:
+        with Image.open(path) as image:
+            mode, depth = image.mode, np.array(image)
+    except Exception as error:  # PIL's readers raise many kinds on damaged files
+        raise DatasetError(f"{path}: the depth image is truncated or damaged ({error}): copy it again") from error
+    if mode not in ("L", "I;16", "I"):
+        raise DatasetError(f"{path}: the depth image is of kind {mode}: give a PNG of one channel, 8 or 16 bits")
     missing = int(np.count_nonzero(depth == 0))
     if missing:
         raise DatasetError(f"{path}: depth is 0 (not measured) at {missing} pixels: use depth with the holes filled")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from lib.dataset.mat_file import MAX_BYTES, MatError, read_field
+from lib.dataset.mat_file import MAX_BYTES, MatError, read_field, read_variable
 
 LABELS = np.random.RandomState(0).randint(0, 4, (12, 9))
 
@@ -31,6 +31,18 @@ def test_agrees_with_scipy(dtype, compress):
     found = read_field(_save(value, do_compression=compress), "GT", "Segmentation")
     np.testing.assert_array_equal(found, labels)
     assert found.dtype == labels.dtype
+
+
+@pytest.mark.parametrize("compress", [True, False])
+def test_plain_variables(compress):
+    value = {"names": np.array(["sky", "sea"], object), "S": LABELS.astype("i2"), "GT": {"Segmentation": LABELS}}
+    data = _save(value, do_compression=compress)
+    found = read_variable(data, "S")
+    np.testing.assert_array_equal(found, LABELS)
+    assert found.dtype == np.int16
+    for name, text in (("GT", "plain numbers"), ("names", "plain numbers"), ("T", "no variable T")):
+        with pytest.raises(MatError, match=text):
+            read_variable(data, name)
 
 
 def test_big_endian():
