@@ -1,16 +1,16 @@
 """Mask voting: the last step of FCIS at test time, which replaces each detection by the average of its neighbours.
 
-Each class is suppressed over all rois (no score threshold); the best results of the image stay. For each of them all
-rois that overlap it enough vote, with their score for that class, on every pixel their mask covers. The pixels with
-enough votes give the new box, the votes inside it the new mask (FCIS, CVPR 2017, section 3.3 "Inference").
+Each class is suppressed over all rois (no score threshold); the best results of the image stay. For each of them
+all rois that overlap it enough vote, with their score for that class, on every pixel their mask covers. The pixels
+with enough votes give the new box, the votes inside it the new mask (FCIS, CVPR 2017, section 3.3 "Inference").
 
-The original has two versions of this step. They find the same boxes except for degenerate ones, and masks that differ
-a little near the border of the box:
+The original has two versions of this step. They find the same boxes except for degenerate ones, and masks that
+differ a little near the border of the box:
 
-| rule  | suppression | resampling of masks                | result without enough votes, or one pixel wide |
-|-------|-------------|------------------------------------|------------------------------------------------|
-| "gpu" | `gpu_nms`   | from the votes on the whole image  | dropped                                        |
-| "cpu" | `nms`       | `cv2.resize`: box edges replicated | kept; without votes the centre pixel           |
+| rule  | suppression | resampling of masks                | no votes, or one pixel wide            |
+|-------|-------------|------------------------------------|----------------------------------------|
+| "gpu" | `gpu_nms`   | from the votes on the whole image  | dropped                                |
+| "cpu" | `nms`       | `cv2.resize`: box edges replicated | kept; without votes the centre pixel   |
 """
 
 from __future__ import annotations
@@ -47,9 +47,14 @@ def _checked(array: Any, name: str, shape: Tuple[int, ...]) -> np.ndarray:
 
 
 def _vote(
-    masks: np.ndarray, boxes: np.ndarray, scores: np.ndarray, sizes: Tuple[int, ...], thresholds: Tuple[float, ...],
-    rule: int, capacity: int,
-) -> Tuple[np.ndarray, np.ndarray, int]:  # fmt: skip
+    masks: np.ndarray,
+    boxes: np.ndarray,
+    scores: np.ndarray,
+    sizes: Tuple[int, ...],
+    thresholds: Tuple[float, ...],
+    rule: int,
+    capacity: int,
+) -> Tuple[np.ndarray, np.ndarray, int]:
     """dets (capacity, 6) class, box, score; masks (capacity, M, M); number of results (may exceed capacity)."""
     vote, workspace_size = _entries()
     n, classes, size = len(boxes), scores.shape[1], masks.shape[-1]
@@ -59,9 +64,7 @@ def _vote(
     workspace = np.empty(workspace_size(n, classes, sizes[0], capacity), np.uint8)
     inputs = [array.ctypes.data for array in (masks, boxes, scores, order)]
     outputs = [array.ctypes.data for array in (dets, out, count)]
-    error = vote(
-        *inputs, rule, *outputs, n, classes, size, *sizes, capacity, *thresholds, workspace.ctypes.data
-    )
+    error = vote(*inputs, rule, *outputs, n, classes, size, *sizes, capacity, *thresholds, workspace.ctypes.data)
     if error:
         raise RuntimeError(f"mask_voting failed with error {error}")
     return dets, out, int(count[0])
@@ -104,7 +107,11 @@ def mask_voting(
     if rule not in _RULES:
         raise ValueError(f"mask_voting rule {rule!r} is neither 'gpu' nor 'cpu'")
     if max_per_image < 1 or im_width < 1 or im_height < 1:
-        raise ValueError(f"mask_voting: max_per_image={max_per_image}, image {im_width} x {im_height}: all must be >= 1")
+        raise ValueError(
+            f"mask_voting needs max_per_image and image sides >= 1, got {max_per_image} and {im_width} x {im_height}"
+        )
+    if not binary_thresh > 0:
+        raise ValueError(f"mask_voting needs binary_thresh > 0, got {binary_thresh}")
     masks = _checked(masks, "masks", (-1, 1, -1, np.shape(masks)[-1]))
     boxes = _checked(boxes, "boxes", (len(masks), 4))
     scores = _checked(scores, "scores", (len(masks), num_classes))
@@ -116,4 +123,5 @@ def mask_voting(
         if count > capacity:  # many equal scores
             dets, out, count = _vote(masks, boxes, scores, sizes, thresholds, _RULES[rule], count)
     of_class = [dets[:, 0] == c if c else np.zeros(len(dets), bool) for c in range(num_classes)]
-    return [dets[rows, 1:].astype(np.float64) for rows in of_class], [out[rows][:, np.newaxis] for rows in of_class]
+    boxes_of = [dets[rows, 1:].astype(np.float64) for rows in of_class]
+    return boxes_of, [out[rows][:, np.newaxis] for rows in of_class]

@@ -73,6 +73,10 @@ struct KernelSampling {
     const float *top = mask + y.low * size, *bottom = mask + y.high * size;
     return lerp(lerp(top[x.low], bottom[x.low], y.frac), lerp(top[x.high], bottom[x.high], y.frac), x.frac);
   }
+  // The same, given the mask row at y already.
+  static FC_HD float in_row(const float*, int, const Tap&, const float* row, const Tap& x) {
+    return lerp(row[x.low], row[x.high], x.frac);
+  }
 };
 
 // The sampling of cv2.resize (INTER_LINEAR): positions in float64, columns before rows.
@@ -85,6 +89,9 @@ struct OpenCvSampling {
   static float value(const float* mask, int size, const Tap& y, const Tap& x) {
     const float *top = mask + y.low * size, *bottom = mask + y.high * size;
     return lerp(lerp(top[x.low], top[x.high], x.frac), lerp(bottom[x.low], bottom[x.high], x.frac), y.frac);
+  }
+  static float in_row(const float* mask, int size, const Tap& y, const float*, const Tap& x) {
+    return value(mask, size, y, x);
   }
 };
 

@@ -20,7 +20,7 @@ int fullconv_mask_voting_fwd_cpu(const float* masks, const float* boxes, const f
                                  float* out_masks, float* count, FULLCONV_VOTING_SIZES,
                                  FULLCONV_VOTING_THRESHOLDS, void* workspace, void*) {
   fullconv::Workspace ws(workspace);
-  return fullconv::vote_by_runs<fullconv::KernelRule>(FULLCONV_TASK, nullptr, dets, out_masks, count, &ws);
+  return fullconv::vote_by_bits<fullconv::KernelRule>(FULLCONV_TASK, nullptr, dets, out_masks, count, &ws);
 }
 
 // The phases of the CUDA version run on the CPU, for the tests that compare the two.
@@ -39,8 +39,8 @@ extern "C" __attribute__((visibility("default"))) int fullconv_mask_voting_order
   fullconv::Workspace ws(workspace);
   const fullconv::VotingTask task = FULLCONV_TASK;
   if (opencv_rule)
-    return fullconv::vote_by_runs<fullconv::OpenCvRule>(task, order, dets, out_masks, count, &ws);
-  return fullconv::vote_by_runs<fullconv::KernelRule>(task, order, dets, out_masks, count, &ws);
+    return fullconv::vote_by_bits<fullconv::OpenCvRule>(task, order, dets, out_masks, count, &ws);
+  return fullconv::vote_by_bits<fullconv::KernelRule>(task, order, dets, out_masks, count, &ws);
 }
 
 namespace fullconv {
@@ -58,7 +58,7 @@ struct MaskVoting {
           capacity(a.at_least("capacity", 1)),
           nms(a.real("nms_thresh", 0.3)),
           merge(a.real("merge_thresh", 0.5)),
-          binary(a.real("binary_thresh", 0.4)) {}
+          binary(a.has("binary_thresh") ? a.positive("binary_thresh") : 0.4) {}
     int max_per_image, im_width, im_height, capacity;
     double nms, merge, binary;
   };
