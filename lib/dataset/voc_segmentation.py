@@ -4,6 +4,7 @@
     <path>/JPEGImages/<id>.jpg                     or img/
     <path>/SegmentationClass/<id>.png              palette PNG of class indices, or
     <path>/cls/<id>.mat                            GTcls.Segmentation, as SBD has it
+    <path>/SegmentationObject/<id>.png             instance ids, or inst/<id>.mat; only read for conversion
     <path>/classes.txt                             class names, where they are not the 20 of VOC
 
 0 is background, 255 is void. A set is read from its own layout first; where that is missing the other one serves,
@@ -36,6 +37,7 @@ class VOCSegmentation(SegmentationSet):
     lists = ("ImageSets/Segmentation", "ImageSets/Main", "")
     images = ("JPEGImages", "img")
     labels = (("SegmentationClass", ".png"), ("cls", ".mat"))
+    instances = (("SegmentationObject", ".png"), ("inst", ".mat"))
 
     def __init__(self, split: str, path: str, limit: int | None = None) -> None:
         self.path = path
@@ -49,6 +51,11 @@ class VOCSegmentation(SegmentationSet):
 
     def label_file(self, index: int, task: str = "label") -> str:
         return self._find(index, "label", self.labels)
+
+    def read_instances(self, index: int) -> np.ndarray:
+        """(h, w) integer instance ids, 0 background, 255 void. Raises DatasetError as `read_label`."""
+        path = self._find(index, "instance map", self.instances)
+        return read_map(path, "GTinst", self.size(index))
 
     def _find(self, index: int, what: str, places) -> str:
         image_id = self.image_ids[index]
@@ -71,6 +78,7 @@ class SBDSegmentation(VOCSegmentation):
     lists = tuple(reversed(VOCSegmentation.lists))
     images = tuple(reversed(VOCSegmentation.images))
     labels = tuple(reversed(VOCSegmentation.labels))
+    instances = tuple(reversed(VOCSegmentation.instances))
 
 
 class ShapesSegmentation(VOCSegmentation):
