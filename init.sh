@@ -163,7 +163,7 @@ build_cython() {
 }
 
 self_test() {
-  digest=$(cat lib/*/*.so requirements.txt .venv/flavour 2>/dev/null | cksum)
+  digest=$(cat lib/*/*.so lib/operators/*.py requirements.txt .venv/flavour 2>/dev/null | cksum)
   if [ "$(cat .venv/tested 2>/dev/null)" = "$digest" ]; then
     say "self-test passed before on these files; repeat it with: .venv/bin/python -m lib.operators.selftest"
     return
