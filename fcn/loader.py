@@ -8,11 +8,34 @@ import numpy as np
 
 from fcn.preprocess import input_tensor
 from fcn.sampling import indices
+from fcn.symbols import FCN
 from lib.core.loader import collate, prefetch
 from lib.dataset.label_files import VOID
 from lib.dataset.segmentation import SegmentationSet
 
 Batch = Dict[str, np.ndarray]
+
+
+def feeds(dataset: SegmentationSet, net: FCN) -> Tuple[Dict[str, str], Dict[str, str]]:
+    """(inputs, labels) of a `SegmentationLoader` that serve a network.
+
+    Raises ValueError: the set lacks a form of the image or a task the network needs, or has another class count.
+    """
+    inputs = {i.name: "data" if i.kind == "color" and "data" in dataset.means else i.kind for i in net.network.inputs}
+    missing = [form for form in inputs.values() if form not in dataset.means]
+    missing += [head.label for head in net.heads if head.label not in dataset.tasks]
+    if missing:
+        raise ValueError(
+            f"{dataset.name} has no {', '.join(missing)} for this network: it has images {', '.join(dataset.inputs)} "
+            f"and labels {', '.join(dataset.tasks)}; choose a network for it"
+        )
+    for head in net.heads:
+        if head.classes != len(dataset.tasks[head.label]):
+            raise ValueError(
+                f"the network scores {head.classes} classes of {head.label}, but {dataset.name} has "
+                f"{len(dataset.tasks[head.label])}: build the network for the data's count"
+            )
+    return inputs, {head.label: head.label for head in net.heads}
 
 
 class SegmentationLoader:
@@ -23,7 +46,7 @@ class SegmentationLoader:
     `fcn.sampling.ORDERS`. batch: images per batch; where their sizes differ they are padded at the right and bottom
     with mean pixels and void labels. flip: mirror every other image at random, which the original does not.
 
-    A batch holds (N, C, H, W) float32 per input and (N, H, W) uint8 per label, 255 = void.
+    A batch holds (N, C, H, W) float32 per input and (N, 1, H, W) uint8 per label, 255 = void.
 
     Raises ValueError: unknown order, no images, a batch of less than one.
     """
@@ -63,7 +86,7 @@ class SegmentationLoader:
         return [self.dataset.image_file(index, first) for index in self.indices(number, 1)[0]]
 
     def sample(self, index: int, mirrored: bool = False) -> Batch:
-        """One image: (C, h, w) float32 per input, (h, w) uint8 per label.
+        """One image: (C, h, w) float32 per input, (1, h, w) uint8 per label.
 
         Raises DatasetError or ImageError: what cannot be read, and inputs of one image that differ in size.
         """
@@ -72,7 +95,7 @@ class SegmentationLoader:
             name: input_tensor(form, data.read_input(index, form), data.means[form])[0]
             for name, form in self.inputs.items()
         }
-        arrays.update({name: data.read_label(index, task) for name, task in self.labels.items()})
+        arrays.update({name: data.read_label(index, task)[None] for name, task in self.labels.items()})
         sizes = {name: array.shape[-2:] for name, array in arrays.items()}
         if len(set(sizes.values())) > 1:
             raise ValueError(f"{data.image_ids[index]}: sizes (height, width) differ: {sizes}: store one size")
@@ -83,7 +106,7 @@ class SegmentationLoader:
         height, width = np.max([self.dataset.size(i) for i in range(len(self.dataset))], axis=0).tolist()
         channels = {name: 1 if form == "depth" else 3 for name, form in self.inputs.items()}
         shapes = {name: (self.batch, count, height, width) for name, count in channels.items()}
-        shapes.update(dict.fromkeys(self.labels, (self.batch, height, width)))
+        shapes.update(dict.fromkeys(self.labels, (self.batch, 1, height, width)))
         return shapes
 
     def _make(self, item: Tuple[int, List[int]]) -> Batch:

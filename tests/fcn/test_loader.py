@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from fcn.loader import SegmentationLoader
+from fcn.loader import SegmentationLoader, feeds
 from fcn.preprocess import depth_tensor, image_tensor, input_tensor
 from fcn.sampling import ORDERS, indices
+from fcn.symbols import FCN, NETWORKS
 from lib.core.loader import LoaderError
 from lib.dataset.imdb import DatasetError
 from lib.dataset.segmentation import SegmentationSet
@@ -95,14 +96,14 @@ def test_a_batch_names_what_the_network_wants():
     loader = SegmentationLoader(data, {"data": "color"}, {"truth": "label"}, order="sequential")
     batch = list(loader.batches(0, 2))[1]
     assert set(batch) == {"data", "truth"}
-    assert batch["data"].shape == (1, 3, 5, 3) and batch["truth"].shape == (1, 5, 3)
+    assert batch["data"].shape == (1, 3, 5, 3) and batch["truth"].shape == (1, 1, 5, 3)
     assert np.array_equal(batch["data"][0], image_tensor(data.colours[1], data.means["color"])[0])
     assert loader.items(1) == ["1.png"]
 
 
 def test_all_forms_by_default_and_largest_shapes():
     loader = SegmentationLoader(Memory([(4, 6), (5, 3)]), batch=2)
-    assert loader.largest_shapes() == {"color": (2, 3, 5, 6), "depth": (2, 1, 5, 6), "label": (2, 5, 6)}
+    assert loader.largest_shapes() == {"color": (2, 3, 5, 6), "depth": (2, 1, 5, 6), "label": (2, 1, 5, 6)}
     assert {name: a.shape for name, a in next(loader.batches(0, 1)).items()}.keys() == loader.largest_shapes().keys()
 
 
@@ -110,8 +111,8 @@ def test_images_of_one_batch_are_padded_with_mean_and_void():
     loader = SegmentationLoader(Memory([(4, 6), (5, 3)]), order="sequential", batch=2)
     batch = next(loader.batches(0, 1))
     assert batch["color"].shape == (2, 3, 5, 6)
-    assert (batch["color"][1, :, :, 3:] == 0).all() and (batch["label"][1, :, 3:] == 255).all()
-    assert (batch["label"][0, 4:] == 255).all()
+    assert (batch["color"][1, :, :, 3:] == 0).all() and (batch["label"][1, 0, :, 3:] == 255).all()
+    assert (batch["label"][0, 0, 4:] == 255).all()
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -125,7 +126,7 @@ def test_batches_repeat_and_continue(workers):
 def test_mirroring_moves_image_and_label_together():
     data = Memory([(4, 6)])
     loader = SegmentationLoader(data, order="sequential", flip=True)
-    mirrored = [not np.array_equal(batch["label"][0], data.targets[0]) for batch in loader.batches(0, 30)]
+    mirrored = [not np.array_equal(batch["label"][0, 0], data.targets[0]) for batch in loader.batches(0, 30)]
     assert 5 < sum(mirrored) < 25
     for batch, turned in zip(loader.batches(0, 30), mirrored):
         image = data.colours[0][:, ::-1] if turned else data.colours[0]
@@ -139,3 +140,25 @@ def test_bad_labels_stop_the_run_with_their_name():
         next(SegmentationLoader(data).batches(0, 1))
     with pytest.raises(LoaderError, match="sizes .height, width. differ"):
         next(SegmentationLoader(Memory([(4, 6)], [(4, 5)])).batches(0, 1))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_finds_its_inputs_in_its_set(name):
+    net = FCN(NETWORKS[name], width=1 / 16, hidden=8)
+    forms = ("color", "depth", "hha") if name.startswith("nyud") else ("data",)
+    data = SegmentationSet(
+        "set", [], {h.label: list(map(str, range(h.classes))) for h in net.heads}, dict.fromkeys(forms, np.zeros(3))
+    )
+    inputs, labels = feeds(data, net)
+    assert set(inputs) == set(net.inputs) and set(labels) == set(data.tasks)
+    assert all(("hha" in form) == ("hha" in i.kind) for form, i in zip(inputs.values(), net.network.inputs))
+
+
+def test_a_network_for_other_data_is_refused():
+    data = Memory([(4, 6)])
+    with pytest.raises(ValueError, match="memory has no hha for this network: it has images color, depth"):
+        feeds(data, FCN(NETWORKS["nyud-fcn32s-hha"], width=1 / 16, hidden=8))
+    with pytest.raises(ValueError, match="memory has no sem, geo"):
+        feeds(data, FCN(NETWORKS["siftflow-fcn8s"], width=1 / 16, hidden=8))
+    with pytest.raises(ValueError, match="scores 21 classes of label, but memory has 2"):
+        feeds(data, FCN(NETWORKS["voc-fcn8s"], width=1 / 16, hidden=8))
