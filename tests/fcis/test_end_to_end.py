@@ -1,0 +1,164 @@
+"""The real scripts, run as a user runs them, on a few pictures."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mxnet as mx
+import numpy as np
+import pytest
+
+from lib.core import checkpoint
+
+ROOT = Path(__file__).resolve().parents[2]
+CFG = ROOT / "experiments/fcis/cfgs/resnet_small_shapes_fcis.yaml"
+TRAIN_TEST = ROOT / "experiments/fcis/fcis_end2end_train_test.py"
+TEST = ROOT / "experiments/fcis/fcis_end2end_test.py"
+
+
+def settings(folder, output, *more):
+    """A run of seconds: 6 pictures and their mirror images, one update per picture."""
+    data = ["dataset.dataset_path", f"{folder}/shapes", "dataset.root_path", f"{folder}/data"]
+    sets = ["dataset.image_set", "train6", "dataset.test_image_set", "val3"]
+    train = ["TRAIN.BATCH_IMAGES", "1", "TRAIN.end_epoch", "2", "TRAIN.lr_step", "1", "TEST.test_epoch", "0"]
+    return ["--cfg", str(CFG), "--frequent", "4", "--set", "output_path", str(output), *data, *sets, *train, *map(str, more)]
+
+
+def script(path, words, check=True, **options):
+    result = subprocess.run([sys.executable, str(path), *words], capture_output=True, text=True, timeout=300, **options)
+    if check:
+        assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    return result
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("fcis")
+
+
+@pytest.fixture(scope="module")
+def finished(folder):
+    """One uninterrupted run of training and testing."""
+    result = script(TRAIN_TEST, settings(folder, folder / "a"))
+    return folder / "a" / CFG.stem, result.stdout
+
+
+def prefix_of(output):
+    return str(Path(output) / CFG.stem / "train6" / "e2e")
+
+
+def arrays(prefix, epoch):
+    args, aux = checkpoint.load_params(prefix, epoch)
+    return {n: a.asnumpy() for n, a in {**args, **aux}.items()}
+
+
+def assert_same_params(one, other):
+    assert one.keys() == other.keys()
+    for name in one:
+        np.testing.assert_array_equal(one[name], other[name], err_msg=name)
+
+
+def test_everything_a_run_leaves_behind(finished):
+    output, text = finished
+    train, test = output / "train6", output / "val3"
+    names = {path.name for path in train.iterdir()}
+    assert {"e2e-0001.params", "e2e-0002.params", "e2e-symbol.json", "e2e-classes.txt", "e2e-config.yaml"} <= names
+    assert "e2e-curves.png" in names and any(name.endswith(".log") for name in names)
+    records = [json.loads(line) for line in next(train.glob("*.jsonl")).read_text().splitlines()]
+    metrics = "RPNAcc RPNLogLoss RPNL1Loss FCISAcc FCISAccFG FCISLogLoss FCISL1Loss FCISMaskLoss".split()
+    assert set(metrics) <= set(records[0]) and len(records) == 6
+    assert (test / "pictures" / "index.html").is_file()
+    assert len(list((test / "pictures" / "images").iterdir())) == 3
+    assert "Speed:" in text and "ETA:" in text and "mAP^r@0.5" in text
+
+
+def test_the_checkpoint_has_the_originals_form(finished):
+    args, aux = checkpoint.load_params(str(finished[0] / "train6" / "e2e"), 2)
+    stds = np.repeat([0.2, 0.2, 0.5, 0.5] * 2, 49)
+    np.testing.assert_allclose(
+        args["fcis_bbox_weight_test"].asnumpy(), args["fcis_bbox_weight"].asnumpy() * stds[:, None, None, None], rtol=1e-5
+    )
+    assert "bn_conv1_moving_mean" in aux and args["conv1_weight"].shape[1] == 3
+
+
+def test_the_same_command_gives_the_same_numbers(folder, finished):
+    script(TRAIN_TEST, settings(folder, folder / "b"))
+    assert_same_params(arrays(prefix_of(folder / "a"), 2), arrays(prefix_of(folder / "b"), 2))
+    scores = [re.findall(r"mAP\^r@0\.\d: [\d.]+", finished[1])]
+    again = script(TEST, settings(folder, folder / "b", "dataset.test_image_set", "val3")).stdout
+    assert "detections read from" in again and re.findall(r"mAP\^r@0\.\d: [\d.]+", again) == scores[0]
+
+
+def test_one_device_accumulating_equals_two_devices(folder):
+    two = script(TRAIN_TEST, settings(folder, folder / "two") + ["--devices", "cpu:2"])
+    one = script(TRAIN_TEST, settings(folder, folder / "one", "TRAIN.grad_accumulate", "2"))
+    assert "2 per update" in two.stdout and "2 per update" in one.stdout
+    a, b = arrays(prefix_of(folder / "two"), 1), arrays(prefix_of(folder / "one"), 1)
+    for name in a:
+        if "_moving_" not in name:  # batch statistics: each device keeps its own
+            np.testing.assert_allclose(a[name], b[name], rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+def test_killed_and_resumed_is_as_uninterrupted(folder, finished):
+    words = settings(folder, folder / "killed")
+    process = subprocess.Popen([sys.executable, str(TRAIN_TEST), *words], stdout=subprocess.DEVNULL)
+    first = Path(prefix_of(folder / "killed") + "-0001.resume.sha256")
+    deadline = time.time() + 200
+    while not first.exists() and process.poll() is None and time.time() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    resumed = script(TRAIN_TEST, [*words[:2], "--resume", *words[2:]])
+    assert "resumed from" in resumed.stdout
+    assert_same_params(arrays(prefix_of(folder / "killed"), 2), arrays(prefix_of(folder / "a"), 2))
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--set", "TRAIN.lrr", "1"], "did you mean TRAIN.lr"),
+        (["--set", "dataset.NUM_CLASSES", "21"], "NUM_CLASSES is 21 but .* has 6"),
+        (["--set", "network.pretrained", "nowhere/net"], "nowhere/net-0000.params: no such file"),
+        (["--set", "dataset.image_set", "nothing"], "nothing"),
+        (["--devices", "tpu"], "tpu"),
+        (["--resume"], "nothing to resume from"),
+    ],
+)
+def test_mistakes_end_with_one_clear_message(folder, words, message):
+    result = script(TRAIN_TEST, settings(folder, folder / "mistake") + words, check=False)
+    assert result.returncode in (1, 2)
+    assert re.search(message, result.stdout + result.stderr), result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_testing_without_a_checkpoint_says_what_to_do(folder):
+    result = script(TEST, settings(folder, folder / "untrained"), check=False)
+    assert result.returncode == 1 and "Train first" in result.stdout + result.stderr
+
+
+def test_a_damaged_checkpoint_is_refused(folder, finished):
+    words = settings(folder, folder / "damaged", "TRAIN.end_epoch", "1")
+    script(TRAIN_TEST, words)
+    path = Path(prefix_of(folder / "damaged") + "-0001.params")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    result = script(TEST, words + ["--set", "TEST.test_epoch", "1"], check=False)
+    assert result.returncode == 1 and "sha256" in result.stdout + result.stderr
+
+
+def test_the_picture_of_the_network_is_loadable(finished):
+    import lib.operators  # noqa: F401 (registers what the file names)
+
+    symbol = mx.sym.load(str(finished[0] / "train6" / "e2e-symbol.json"))
+    assert "fcis_cls_seg_weight" in symbol.list_arguments()
+
+
+def test_scripts_run_from_any_folder(folder, tmp_path):
+    result = script(TEST, ["--help"], cwd=tmp_path, env={**os.environ, "PYTHONPATH": ""})
+    assert "--cfg" in result.stdout
