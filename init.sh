@@ -186,6 +186,9 @@ headers=$("$venv_python" -c 'import sysconfig; print(sysconfig.get_path("include
 
 present=$(cat .venv/flavour 2>/dev/null || echo cpu)
 flavour=${flavour:-$present}
+[ "$flavour" = cpu ] || "$venv_python" -c 'import ctypes; ctypes.CDLL("libcuda.so.1")' 2>/dev/null ||
+  die "no NVIDIA driver here (libcuda.so.1), without which MXNet for CUDA cannot be imported:" \
+    "install the driver, or use 'sh init.sh --cpu'"
 [ "$flavour" = "$present" ] || swap_mxnet
 install_packages
 [ "$flavour" = cpu ] || link_cuda

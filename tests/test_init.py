@@ -26,6 +26,7 @@ case $* in
   *"pip"*" install "*)
     if [ -n "${PIP_SAYS:-}" ]; then echo "$PIP_SAYS"; exit 1; fi
     : >.venv/installed ;;
+  *libcuda*) [ -z "${NO_DRIVER:-}" ] ;;
   *setup.py*) [ -z "${CYTHON_SAYS:-}" ] || { echo "$CYTHON_SAYS"; exit 1; } ;;
   *operator_cxx.build*) [ -z "${BUILD_FAILS:-}" ] || { echo "operators: no"; exit 1; } ;;
   *selftest*) [ -z "${TEST_FAILS:-}" ] ;;
@@ -118,6 +119,11 @@ def test_gpu_replaces_mxnet_and_stays(machine):
     assert "numpy==" in common and "\nmxnet==" not in common
     assert machine.run().returncode == 0 and "requirements-gpu.txt" in machine.calls.read_text()
     assert machine.run("--cpu").returncode == 0 and "requirements-gpu.txt" not in machine.calls.read_text()
+
+
+def test_gpu_without_a_driver_is_refused_before_the_download(machine):
+    assert "no NVIDIA driver here (libcuda.so.1)" in machine.refuses("--gpu", NO_DRIVER="1")
+    assert " install " not in machine.calls.read_text()
 
 
 def test_another_processor_rebuilds_cython(machine):
