@@ -37,7 +37,7 @@ def main() -> None:
         ours = best_of(lambda t=threshold: nms(dets, t), args.repeats)
         out.write(
             f"threshold {threshold}: {len(keep)} kept, numpy {plain * 1e3:.1f} ms, nms {ours * 1e3:.2f} ms, "
-            f"{plain / ours:.1f} times as fast\n"
+            f"{plain / ours:.1f}x\n"
         )
 
 

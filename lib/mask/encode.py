@@ -9,9 +9,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 
-def paste_mask(
-    mask: np.ndarray, box: np.ndarray, height: int, width: int, threshold: float = 0.4
-) -> np.ndarray:
+def paste_mask(mask: np.ndarray, box: np.ndarray, height: int, width: int, threshold: float = 0.4) -> np.ndarray:
     """One mask (M, M) at its place in the image.
 
     The box (4,) is clipped to the image and rounded (half to even), the mask resized to it (bilinear) and cut

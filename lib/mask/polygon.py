@@ -21,9 +21,7 @@ Segmentation = Union[Sequence[Sequence[float]], Mapping[str, Any]]
 def _vertices(polygon: Sequence[float]) -> np.ndarray:
     points = np.asarray(polygon, dtype=np.float64)
     if points.ndim != 1 or points.size < 4 or points.size % 2:
-        raise ValueError(
-            f"a polygon is a flat list x1, y1, x2, y2, ... of two or more points, got {polygon!r}"
-        )
+        raise ValueError(f"a polygon is a flat list x1, y1, x2, y2, ... of two or more points, got {polygon!r}")
     if not np.isfinite(points).all():
         raise ValueError(f"a polygon has a coordinate that is not a number: {polygon!r}")
     return points.reshape(-1, 2)

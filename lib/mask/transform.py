@@ -19,9 +19,7 @@ def intersect_boxes(box1: np.ndarray, box2: np.ndarray) -> Tuple[int, int, int, 
     return int(x1), int(y1), int(x2), int(y2)
 
 
-def intersect_box_mask(
-    box: np.ndarray, gt_box: np.ndarray, gt_mask: np.ndarray, mask_size: int = 21
-) -> np.ndarray:
+def intersect_box_mask(box: np.ndarray, gt_box: np.ndarray, gt_mask: np.ndarray, mask_size: int = 21) -> np.ndarray:
     """The part of an object's mask that a box sees, the rest of the box zero.
 
     Args:

@@ -1,0 +1,71 @@
+"""The operator fullconv_nms: its C interface and its registration."""
+
+from __future__ import annotations
+
+import ctypes
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from lib.nms.nms import gpu_nms
+
+SETTINGS = settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+)
+VALUES = st.one_of(st.integers(-2, 15).map(float), st.sampled_from([np.nan, np.inf, -np.inf, float(2**99)]))
+CORNERS = arrays(np.float32, st.tuples(st.integers(1, 70), st.just(4)), elements=VALUES)
+
+
+def call(c_call, c_scratch, dets, threshold, max_keep):
+    keep, count = np.full(max_keep, -7, np.float32), np.full(1, -7, np.float32)
+    scratch = c_scratch("fullconv_nms_workspace", len(dets), max_keep)
+    c_call("fullconv_nms_fwd_cpu", dets, keep, count, len(dets), max_keep, ctypes.c_double(threshold), scratch)
+    return keep, int(count[0])
+
+
+def check(keep, count, expected):
+    assert count == len(expected)
+    np.testing.assert_array_equal(keep[:count], expected)
+    assert (keep[count:] == -1).all()
+
+
+@SETTINGS
+@given(CORNERS, st.integers(1, 80), st.sampled_from([0.1, 0.5, 0.7]))
+def test_against_library(c_call, c_scratch, corners, max_keep, threshold):
+    scores = np.random.RandomState(len(corners)).permutation(len(corners))[:, None]
+    dets = np.hstack([corners, scores]).astype(np.float32)
+    keep, count = call(c_call, c_scratch, dets, threshold, max_keep)
+    with np.errstate(invalid="ignore"):
+        check(keep, count, gpu_nms(dets, threshold, max_keep))
+
+
+def test_later_of_equal_scores_comes_first(c_call, c_scratch):
+    dets = np.array([[0, 0, 9, 9, 0.5]] * 3 + [[50, 50, 59, 59, 0.5]], np.float32)
+    check(*call(c_call, c_scratch, dets, 0.5, 10), [3, 2])
+
+
+def test_registered_operator(host):
+    rng = np.random.RandomState(0)
+    low = rng.uniform(0, 50, (90, 2))
+    dets = np.hstack([low, low + 20, rng.permutation(90)[:, None]]).astype(np.float32)
+    keep, count = host.call("fullconv_nms", [dets], {"threshold": 0.4, "max_keep": 100})
+    check(keep, int(count[0]), gpu_nms(dets, 0.4))
+
+
+@pytest.mark.parametrize(
+    "shape, attributes, message",
+    [
+        ((4, 4), {"threshold": 0.5, "max_keep": 5}, r"dets has shape \(4,4\)"),
+        ((4, 5), {"threshold": 0.5}, "max_keep"),
+        ((4, 5), {"max_keep": 5}, "threshold"),
+        ((4, 5), {"threshold": 0.5, "max_keep": 0}, "at least 1"),
+        ((4, 5), {"threshold": 0.5, "max_keep": 5, "top": 1}, "unknown attribute top"),
+    ],
+)
+def test_errors_name_operator_and_value(host, shape, attributes, message):
+    with pytest.raises(Exception, match=message) as caught:
+        host.call("fullconv_nms", [np.zeros(shape, np.float32)], attributes)
+    assert "fullconv_nms" in str(caught.value)
