@@ -50,6 +50,8 @@ class _Scope(NamedTuple):
         value = values.pop()
         if values:
             raise self.error(f"{key} differs between the axes; only square ones are supported")
+        if value == -1 and not self.message.all(key):
+            raise self.error(f"{key} is missing")
         if not isinstance(value, int) or not least <= value <= LARGEST.get(key, 4096):
             raise self.error(f"{key}: a number from {least} to {LARGEST.get(key, 4096)} is expected, found {value!r}")
         return value

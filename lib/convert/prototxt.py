@@ -5,6 +5,7 @@ A message is an ordered list of (key, value, line). Values are numbers, strings,
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from typing import Any, Iterator, List, NamedTuple, Optional, Tuple, Union
@@ -164,11 +165,12 @@ class _Parser:
         return value
 
     def number(self) -> Union[int, float]:
-        for convert in (int, float):
-            try:
-                return convert(self.token) if len(self.token) <= 40 and "_" not in self.token else convert("")
-            except ValueError:
-                continue
+        if len(self.token) <= 40 and "_" not in self.token:
+            for convert in (int, float):
+                with contextlib.suppress(ValueError):
+                    value = convert(self.token)
+                    if abs(value) < 1e300:
+                        return value
         raise self.fail("a number")
 
 

@@ -33,6 +33,10 @@ STAGES = (
 )
 
 
+GROUPS = 2
+"""All widths are multiples of the largest number of groups, so that the next layer's groups get equal shares."""
+
+
 def alexnet_fcn(bottom: str, width: float = 1.0, hidden: int = 4096, ratio: float = 0.5) -> List[Layer]:
     """The trunk from `bottom` (N, 3, H, W) to fc7 (N, hidden, h, w) with steps of 32 pixels.
 
@@ -41,7 +45,7 @@ def alexnet_fcn(bottom: str, width: float = 1.0, hidden: int = 4096, ratio: floa
     layers: List[Layer] = []
     blob = bottom
     for index, stage in enumerate(STAGES, 1):
-        channels = scaled(stage.channels, width, stage.group)
+        channels = scaled(stage.channels, width, GROUPS)
         shape = {"stride": stage.stride, "pad": stage.pad, "group": stage.group}
         layers.append(convolution(f"conv{index}", blob, channels, stage.kernel, **shape))
         layers.append(relu(f"relu{index}", f"conv{index}"))

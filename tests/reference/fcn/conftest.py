@@ -34,7 +34,8 @@ class Slim(NamedTuple):
     def bind(self, symbol: mx.sym.Symbol, inputs: Dict[str, np.ndarray], grad_req: Any = "null"):
         """An executor holding inputs and weights."""
         executor = symbol.simple_bind(mx.cpu(), grad_req=grad_req, **{n: a.shape for n, a in inputs.items()})
-        executor.copy_params_from({n: mx.nd.array(a) for n, a in {**self.params, **inputs}.items()})
+        arrays = {n: mx.nd.array(a) for n, a in {**self.params, **inputs}.items()}
+        executor.copy_params_from(arrays, allow_extra_params=True)
         return executor
 
     def forward(self, images: Dict[str, np.ndarray], blobs) -> Dict[str, np.ndarray]:
