@@ -200,9 +200,7 @@ def check(config: EasyDict, given: Set[str]) -> None:
         if len(config.TRAIN[key]) != length:
             raise ConfigError(f"TRAIN.{key} has {len(config.TRAIN[key])} numbers; it needs {length}")
     if config.TRAIN.BATCH_ROIS < 0 and not config.TRAIN.ENABLE_OHEM:
-        raise ConfigError(
-            "TRAIN.BATCH_ROIS -1 (all rois) needs TRAIN.ENABLE_OHEM true, which picks among them"
-        )
+        raise ConfigError("TRAIN.BATCH_ROIS -1 (all rois) needs TRAIN.ENABLE_OHEM true, which picks among them")
     try:
         base.parse_numbers(config.TRAIN.lr_step)
     except ConfigError as error:

@@ -59,16 +59,10 @@ class Found(NamedTuple):
 
 def parser() -> argparse.ArgumentParser:
     """Command line of the demo."""
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    options.add_argument(
-        "images", nargs="*", help=f"image files and folders of images (default: ./{DEMO_FOLDER})"
-    )
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("images", nargs="*", help=f"image files and folders of images (default: ./{DEMO_FOLDER})")
     options.add_argument("--cfg", help="yaml file (default: <model>-config.yaml, else fcis_coco_demo.yaml)")
-    options.add_argument(
-        "--model", default=PUBLISHED, metavar="PREFIX", help="checkpoint PREFIX-%%04d.params"
-    )
+    options.add_argument("--model", default=PUBLISHED, metavar="PREFIX", help="checkpoint PREFIX-%%04d.params")
     options.add_argument("--epoch", type=int, help="epoch of the checkpoint (default: the newest)")
     options.add_argument("--out", default="output/demo", help="folder for pictures and index.html")
     options.add_argument("--thresh", type=float, default=0.7, help="least score to show (default: 0.7)")
@@ -98,9 +92,7 @@ def find_images(names: Sequence[str]) -> List[Path]:
         else:
             raise UsageError(f"no image given and no folder {path}/: name images, or put some into {path}/")
     if not paths:
-        raise UsageError(
-            f"no image in {', '.join(names) or DEMO_FOLDER}: known are {', '.join(sorted(SUFFIXES))}"
-        )
+        raise UsageError(f"no image in {', '.join(names) or DEMO_FOLDER}: known are {', '.join(sorted(SUFFIXES))}")
     return paths
 
 
@@ -143,9 +135,7 @@ def load_model(args: argparse.Namespace) -> tuple:
 def load_config(args: argparse.Namespace):
     """The config given, the one saved beside the model, or the published demo's."""
     beside = Path(f"{args.model}-config.yaml")
-    return fcis_config.load(
-        args.cfg or str(beside if beside.is_file() else PUBLISHED_CFG), parse_overrides(args.set)
-    )
+    return fcis_config.load(args.cfg or str(beside if beside.is_file() else PUBLISHED_CFG), parse_overrides(args.set))
 
 
 def class_names(prefix: str, params: Mapping) -> Dict[int, str]:
@@ -154,9 +144,7 @@ def class_names(prefix: str, params: Mapping) -> Dict[int, str]:
     Raises UsageError: classes.txt names another number of classes than the model has.
     """
     if "fcis_cls_seg_bias" not in params:
-        raise UsageError(
-            f"{prefix}: no FCIS model, it has no fcis_cls_seg_bias; is it the pretrained backbone?"
-        )
+        raise UsageError(f"{prefix}: no FCIS model, it has no fcis_cls_seg_bias; is it the pretrained backbone?")
     count = params["fcis_cls_seg_bias"].size // (2 * GROUP * GROUP) - 1
     file = Path(f"{prefix}-classes.txt")
     if file.is_file():

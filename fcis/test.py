@@ -15,7 +15,6 @@ from lib.core import atomic, checkpoint, experiment
 from lib.core import config as base
 from lib.core.detections import load_detections, save_detections
 from lib.dataset.image import read_image
-from lib.dataset.imdb import IMDB
 from lib.utils.gallery import write_gallery
 from lib.utils.logger import RunLogger
 

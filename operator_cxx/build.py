@@ -188,9 +188,9 @@ def _link(compiler: str, nvcc: Optional[str], objects: Sequence[Path], out: Path
     inputs = [*map(str, objects), "-o", str(partial)]
     if nvcc:
         command = [nvcc, "-shared", "-cudart", "static", "-ccbin", compiler, *inputs, "-Xcompiler", "-fopenmp"]
-        command += ["-Xlinker", f"--version-script={script}", "-Xlinker", "-z,defs"]
+        command += ["-Xlinker", f"--version-script={os.path.relpath(script, ROOT)}", "-Xlinker", "-z,defs"]
     else:
-        command = [compiler, "-shared", "-fopenmp", *inputs, f"-Wl,--version-script={script}"]
+        command = [compiler, "-shared", "-fopenmp", *inputs, f"-Wl,--version-script={os.path.relpath(script, ROOT)}"]
         command += ASAN_FLAGS if asan else ["-Wl,-z,defs"]
     _run(command, f"linking {out.name}")
     os.replace(partial, out)

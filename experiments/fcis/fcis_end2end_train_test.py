@@ -1,4 +1,4 @@
-"""Train FCIS, then test it: `python experiments/fcis/fcis_end2end_train_test.py --cfg experiments/fcis/cfgs/<name>.yaml`."""
+"""Train FCIS, then test it: `python experiments/fcis/fcis_end2end_train_test.py --cfg <yaml>`."""
 
 import os
 

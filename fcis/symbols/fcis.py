@@ -74,6 +74,7 @@ class FCIS:
         hidden = mx.sym.Convolution(
             feature, name="rpn_conv_3x3", kernel=(3, 3), pad=(1, 1), num_filter=self.backbone.channels(512)
         )
+        hidden = self.normalized(hidden, "bn_rpn")
         hidden = mx.sym.Activation(hidden, act_type="relu", name="rpn_relu")
         score = mx.sym.Convolution(hidden, name="rpn_cls_score", kernel=(1, 1), num_filter=2 * self.num_anchors)
         delta = mx.sym.Convolution(hidden, name="rpn_bbox_pred", kernel=(1, 1), num_filter=4 * self.num_anchors)
@@ -85,15 +86,26 @@ class FCIS:
         hidden = mx.sym.Convolution(
             feature, name="conv_new_1", kernel=(1, 1), num_filter=self.backbone.channels(1024), attr=attributes
         )
+        hidden = self.normalized(hidden, "bn_new_1")
         hidden = mx.sym.Activation(hidden, act_type="relu", name="relu_new_1")
         cells = GROUP * GROUP
         cls_seg = mx.sym.Convolution(
-            hidden, name="fcis_cls_seg", kernel=(1, 1), num_filter=2 * self.num_classes * cells
+            hidden,
+            name="fcis_cls_seg",
+            kernel=(1, 1),
+            num_filter=2 * self.num_classes * cells,
         )
-        bbox = mx.sym.Convolution(
-            hidden, name="fcis_bbox", kernel=(1, 1), num_filter=4 * self.num_reg_classes * cells
-        )
+        bbox = mx.sym.Convolution(hidden, name="fcis_bbox", kernel=(1, 1), num_filter=4 * self.num_reg_classes * cells)
         return cls_seg, bbox
+
+    def normalized(self, data: mx.sym.Symbol, name: str) -> mx.sym.Symbol:
+        """A head's hidden layer: as published, or with BatchNorm in networks trained from scratch.
+
+        Without pretrained features to start from, an unnormalised head learns the classes many times slower.
+        """
+        if not self.config.network.BN_TRAINED:
+            return data
+        return mx.sym.BatchNorm(data, name=name, fix_gamma=False, eps=1e-5)
 
     # ------------------------------------------------------------------------------------- pooling and heads
 
@@ -146,9 +158,7 @@ class FCIS:
 
         cls_seg = self.pool(maps.cls_seg, rois, 2 * self.num_classes, "psroipool_cls_seg")
         cls_score = self.average(group_max(cls_seg, self.num_classes, name="cls_max"), self.num_classes, "cls_score")
-        seg_pred = group_pick(
-            cls_seg, mx.sym.Reshape(label, shape=(-1, 1, 1, 1)), self.num_classes, name="seg_pred"
-        )
+        seg_pred = group_pick(cls_seg, mx.sym.Reshape(label, shape=(-1, 1, 1, 1)), self.num_classes, name="seg_pred")
         dims = 4 * self.num_reg_classes
         bbox_pred = self.average(self.pool(maps.bbox, rois, dims, "psroipool_bbox"), dims, "bbox_pred")
 
@@ -158,7 +168,7 @@ class FCIS:
             label_loss, mask_loss, weight_loss = box_annotator_ohem(
                 cls_score, seg_pred, bbox_pred, label, mask_target, bbox_target, bbox_weight,
                 roi_per_img=kept, num_images=train.BATCH_IMAGES,
-                loss_weights=tuple(train.LOSS_WEIGHT), name="annotator_ohem",
+                loss_weight=tuple(train.LOSS_WEIGHT), name="annotator_ohem",
             )  # fmt: skip
         heads = self.head_losses(
             (cls_score, seg_pred, bbox_pred), (label_loss, mask_loss, bbox_target, weight_loss), kept

@@ -96,9 +96,7 @@ def read_arrays(path: str) -> Arrays:
     try:
         arrays = mx.nd.load(path)
     except mx.base.MXNetError as error:
-        raise CheckpointError(
-            f"{path}: MXNet cannot read it: {str(error).splitlines()[-1]}; {_REMEDY}"
-        ) from None
+        raise CheckpointError(f"{path}: MXNet cannot read it: {str(error).splitlines()[-1]}; {_REMEDY}") from None
     return arrays
 
 
@@ -153,9 +151,7 @@ def save_state(
         CheckpointError: a full disk, or no parameters of this epoch.
     """
     groups = dict(zip(("arg", "aux"), params or load_params(prefix, epoch)), momentum=momentum)
-    named = {
-        f"{kind}:{name}": _numpy(value) for kind, group in groups.items() for name, value in group.items()
-    }
+    named = {f"{kind}:{name}": _numpy(value) for kind, group in groups.items() for name, value in group.items()}
     text = json.dumps({"progress": dict(progress)}, default=_jsonable)
     named["json"] = np.frombuffer(text.encode(), np.uint8)
     path = resume_path(prefix, epoch)

@@ -100,9 +100,7 @@ def parse_overrides(words: Iterable[str]) -> List[Tuple[str, str]]:
         elif rest:
             key, value = word, rest.pop(0)
         else:
-            raise ConfigError(
-                f"command line: {word!r} has no value; write KEY VALUE, for example TRAIN.lr 0.001"
-            )
+            raise ConfigError(f"command line: {word!r} has no value; write KEY VALUE, for example TRAIN.lr 0.001")
         pairs.append((key.strip(), _CommandLineText(value)))
     return pairs
 
@@ -193,9 +191,7 @@ def _nested(key: str, value: Any) -> Dict[str, Any]:
     return value
 
 
-def _merge(
-    root: EasyDict, values: Mapping[str, Any], source: str, given: Set[str], path: Tuple[str, ...] = ()
-) -> None:
+def _merge(root: EasyDict, values: Mapping[str, Any], source: str, given: Set[str], path: Tuple[str, ...] = ()) -> None:
     """Lay `values` over the group of `root` that `path` leads to, in place."""
     group = root
     for part in path:

@@ -38,7 +38,9 @@ def _gpus(indices: List[int], explicit: bool) -> List[mx.Context]:
     if available > max(indices):
         return [mx.gpu(i) for i in indices]
     if explicit:
-        raise ValueError(f"gpu:{max(indices)} was asked for, and MXNet sees {available} GPUs; `python -m lib.env` says why")
+        raise ValueError(
+            f"gpu:{max(indices)} was asked for, and MXNet sees {available} GPUs; `python -m lib.env` says why"
+        )
     print(
         f"No GPU {max(indices)} here (MXNet sees {available}): one CPU device stands in for gpus {indices}. "
         f"--set TRAIN.grad_accumulate {len(indices)} trains as {len(indices)} devices do."

@@ -47,20 +47,20 @@ class Progress:
         self.started, self.updates = time.time(), 0
 
     def update(self, epoch: int, batch: int, last: bool, lr: float, metrics: MetricSet, num_update: int) -> None:
-        """Count one update; at the interval's end read the metrics, report, and stop a run that diverged."""
+        """Count the epoch's update number `batch` (from 1); at the interval's end read the metrics, report, and stop a run that diverged."""
         self.updates += 1
         self.remaining -= 1
-        if (batch + 1) % self.frequent and not last:
+        if batch % self.frequent and not last:
             return
         values = metrics.values()
         elapsed = max(time.time() - self.started, 1e-9)
         speed = self.updates * self.images / elapsed
         eta = timedelta(seconds=round(self.remaining * elapsed / self.updates))
-        text = ",\t".join(f"Train-{name}={value:.6f}" for name, value in values.items())
-        self.log(f"Epoch[{epoch}] Batch [{batch + 1}]\tSpeed: {speed:.2f} samples/sec\tETA: {eta}\tlr: {lr:g}\t{text}")
+        averages = ",\t".join(f"Train-{name}={value:.4f}" for name, value in values.items())
+        place = f"Epoch[{epoch}] Batch [{batch}]\tSpeed: {speed:.2f} samples/sec\tETA: {eta}\tlr: {lr:g}"
+        self.log(f"{place}\t{averages}")
         numbers = {name: value if math.isfinite(value) else None for name, value in values.items()}
-        place = {"epoch": epoch, "batch": batch + 1, "step": num_update}
-        self.record({**place, "lr": lr, "samples_per_sec": speed, **numbers})
+        self.record({"epoch": epoch, "batch": batch, "step": num_update, "lr": lr, "samples_per_sec": speed, **numbers})
         self._restart()
 
 
@@ -94,13 +94,11 @@ def fit(
     for epoch in epochs:
         metrics.reset()
         started = time.time()
-        done = 0
         updates = len(loader) // size
-        for group in grouped(loader.epoch(epoch), size):
+        for done, group in enumerate(grouped(loader.epoch(epoch), size), start=1):
             lr = schedule(trainer.num_update + 1)
             trainer.step(group, lr, lambda inputs, outputs: _measure(metrics, inputs, outputs, output_names))
-            progress.update(epoch, done, done + 1 == updates, lr, metrics, trainer.num_update)
-            done += 1
+            progress.update(epoch, done, done == updates, lr, metrics, trainer.num_update)
             if done % progress.frequent == 0 or done == updates:
                 place = f"epoch {epoch}, update {done}"
                 check_finite(metrics, place, loader.items(epoch, done * size - 1))

@@ -37,7 +37,7 @@ class ExecutorPool:
         self.param_names = [name for name in symbol.list_arguments() if name not in largest]
         self.grad_req = dict.fromkeys(symbol.list_arguments(), "null")
         self.grad_req.update(grad_req or {})
-        self._executors: "OrderedDict[tuple, mx.executor.Executor]" = OrderedDict()
+        self._executors: OrderedDict[tuple, mx.executor.Executor] = OrderedDict()
         self._buffer: Dict[str, mx.nd.NDArray] = {}
         self.root = symbol.simple_bind(ctx, grad_req=self.grad_req, shared_buffer=self._buffer, **largest)
         self._executors[self._key(largest)] = self.root

@@ -19,7 +19,6 @@ from lib.core.devices import parse_devices
 from lib.core.engine import DivergedError
 from lib.core.loader import LoaderError
 
-
 FORESEEN = (ValueError, FileNotFoundError, CheckpointError, DivergedError, LoaderError)
 """Errors whose text says what to do; anything else is a defect and keeps its traceback."""
 

@@ -58,9 +58,7 @@ class ResNetBuilder:
     def conv_norm(self, data: mx.sym.Symbol, conv: str, norm: str, **attributes) -> mx.sym.Symbol:
         """Convolution without bias, then BatchNorm (eps 1e-5, gamma used)."""
         data = mx.sym.Convolution(data, name=conv, no_bias=True, **attributes)
-        return mx.sym.BatchNorm(
-            data, name=norm, use_global_stats=not self.trained_norm, fix_gamma=False, eps=1e-5
-        )
+        return mx.sym.BatchNorm(data, name=norm, use_global_stats=not self.trained_norm, fix_gamma=False, eps=1e-5)
 
     def branch(self, data: mx.sym.Symbol, block: str, part: str, **attributes) -> mx.sym.Symbol:
         """One convolution of a block: `res<block>_branch<part>` with its BatchNorm `bn<block>_branch<part>`."""

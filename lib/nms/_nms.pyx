@@ -15,7 +15,13 @@ cdef extern from "operator_cxx/nms/sequential.h" namespace "fullconv" nogil:
         SuppressNotBelowOrEqual()
     cdef cppclass SuppressFrom:
         SuppressFrom()
-    int64_t nms_sequential[T, Rule](const T*, int64_t, const int64_t*, int64_t, T, int64_t, Rule, int32_t*, T*)
+    # Each combination by itself: Cython before 3.3 cannot deduce T from `const T*`.
+    int64_t nms_sequential(const float*, int64_t, const int64_t*, int64_t, float, int64_t, SuppressAbove, int32_t*, float*)
+    int64_t nms_sequential(const double*, int64_t, const int64_t*, int64_t, double, int64_t, SuppressAbove, int32_t*, double*)
+    int64_t nms_sequential(const float*, int64_t, const int64_t*, int64_t, float, int64_t, SuppressNotBelowOrEqual, int32_t*, float*)
+    int64_t nms_sequential(const double*, int64_t, const int64_t*, int64_t, double, int64_t, SuppressNotBelowOrEqual, int32_t*, double*)
+    int64_t nms_sequential(const float*, int64_t, const int64_t*, int64_t, float, int64_t, SuppressFrom, int32_t*, float*)
+    int64_t nms_sequential(const double*, int64_t, const int64_t*, int64_t, double, int64_t, SuppressFrom, int32_t*, double*)
 
 
 def suppress(const real[:, ::1] dets, const int64_t[::1] order, real threshold, int rule, int32_t[::1] keep,

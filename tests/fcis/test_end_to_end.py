@@ -26,7 +26,19 @@ def settings(folder, output, *more):
     data = ["dataset.dataset_path", f"{folder}/shapes", "dataset.root_path", f"{folder}/data"]
     sets = ["dataset.image_set", "train6", "dataset.test_image_set", "val3"]
     train = ["TRAIN.BATCH_IMAGES", "1", "TRAIN.end_epoch", "2", "TRAIN.lr_step", "1", "TEST.test_epoch", "0"]
-    return ["--cfg", str(CFG), "--frequent", "4", "--set", "output_path", str(output), *data, *sets, *train, *map(str, more)]
+    return [
+        "--cfg",
+        str(CFG),
+        "--frequent",
+        "4",
+        "--set",
+        "output_path",
+        str(output),
+        *data,
+        *sets,
+        *train,
+        *map(str, more),
+    ]
 
 
 def script(path, words, check=True, **options):
@@ -81,7 +93,9 @@ def test_the_checkpoint_has_the_originals_form(finished):
     args, aux = checkpoint.load_params(str(finished[0] / "train6" / "e2e"), 2)
     stds = np.repeat([0.2, 0.2, 0.5, 0.5] * 2, 49)
     np.testing.assert_allclose(
-        args["fcis_bbox_weight_test"].asnumpy(), args["fcis_bbox_weight"].asnumpy() * stds[:, None, None, None], rtol=1e-5
+        args["fcis_bbox_weight_test"].asnumpy(),
+        args["fcis_bbox_weight"].asnumpy() * stds[:, None, None, None],
+        rtol=1e-5,
     )
     assert "bn_conv1_moving_mean" in aux and args["conv1_weight"].shape[1] == 3
 

@@ -1,4 +1,4 @@
-"""The FCIS graph: parameters and shapes of the published network, fused against composed head, small ones that train."""
+"""The FCIS graph: parameters and shapes of the published network, fused and composed head, small networks."""
 
 import mxnet as mx
 import numpy as np
@@ -12,7 +12,16 @@ from lib.core.trainer import fixed_parameters
 
 CFGS = "experiments/fcis/cfgs"
 VOC, COCO = f"{CFGS}/resnet_v1_101_vocSDS_fcis_end2end.yaml", f"{CFGS}/resnet_v1_101_coco_fcis_end2end_ohem.yaml"
-SMALL = ["symbol", "resnet_v1_small_fcis", "SCALES", "96,128", "network.ANCHOR_SCALES", "1,2,4", "TEST.RPN_MIN_SIZE", "4"]
+SMALL = [
+    "symbol",
+    "resnet_v1_small_fcis",
+    "SCALES",
+    "96,128",
+    "network.ANCHOR_SCALES",
+    "1,2,4",
+    "TEST.RPN_MIN_SIZE",
+    "4",
+]
 
 
 def learnable(symbol):
@@ -76,9 +85,9 @@ def random_test_executor(fused):
     config = fcis_config.load(VOC, SMALL + ["TEST.FUSED_HEAD", fused, "TEST.ITER", "2", "dataset.NUM_CLASSES", "5"])
     executor = FCIS(config).test_symbol().simple_bind(mx.cpu(), grad_req="null", data=(1, 3, 96, 128), im_info=(1, 3))
     rng = np.random.RandomState(0)
-    for name, array in sorted(executor.arg_dict.items()):
+    for _, array in sorted(executor.arg_dict.items()):
         array[:] = rng.randn(*array.shape) * 0.1
-    for name, array in executor.aux_dict.items():
+    for array in executor.aux_dict.values():
         array[:] = 1.0
     executor.arg_dict["im_info"][:] = np.array([[96, 128, 1.0]])
     return {n: o.asnumpy() for n, o in executor.output_dict.items()} if executor.forward() else {}
@@ -88,20 +97,27 @@ def test_fused_head_equals_the_composed_graph():
     fused, composed = random_test_executor("true"), random_test_executor("false")
     assert fused.keys() == composed.keys()
     for name in fused:
-        np.testing.assert_allclose(fused[name], composed[name], atol=1e-5 if name.startswith("rois") else 1e-6, err_msg=name)
+        np.testing.assert_allclose(
+            fused[name], composed[name], atol=1e-5 if name.startswith("rois") else 1e-6, err_msg=name
+        )
 
 
 @pytest.mark.parametrize("stride", [8, 16])
-@pytest.mark.parametrize("options", [[], ["TRAIN.ENABLE_OHEM", "true", "TRAIN.BATCH_ROIS", "-1"], ["CLASS_AGNOSTIC", "false"]])
+@pytest.mark.parametrize(
+    "options", [[], ["TRAIN.ENABLE_OHEM", "true", "TRAIN.BATCH_ROIS", "-1"], ["CLASS_AGNOSTIC", "false"]]
+)
 def test_small_networks_give_finite_losses_and_gradients(stride, options):
     config = fcis_config.load(
-        VOC, SMALL + options + ["TRAIN.BATCH_IMAGES", "2", "network.RPN_FEAT_STRIDE", str(stride), "dataset.NUM_CLASSES", "4"]
+        VOC,
+        SMALL
+        + options
+        + ["TRAIN.BATCH_IMAGES", "2", "network.RPN_FEAT_STRIDE", str(stride), "dataset.NUM_CLASSES", "4"],
     )
     symbol = FCIS(config).train_symbol()
     shapes = largest_shapes(config, symbol, roidb(2))
     executor = symbol.simple_bind(mx.cpu(), **shapes)
     rng = np.random.RandomState(0)
-    for name, array in sorted(executor.arg_dict.items()):
+    for _, array in sorted(executor.arg_dict.items()):
         array[:] = rng.randn(*array.shape) * 0.05
     for name, array in executor.aux_dict.items():
         array[:] = 1.0 if name.endswith("var") else 0.0

@@ -81,9 +81,7 @@ def test_file_of_another_mxnet_scans_and_loads(data_dir):
     for path in (data_dir / "mxnet").glob("*.params"):
         loaded = checkpoint.read_arrays(str(path))
         scanned = params_file.scan(str(path))
-        assert {name: entry.shape for name, entry in scanned.items()} == {
-            n: a.shape for n, a in loaded.items()
-        }
+        assert {name: entry.shape for name, entry in scanned.items()} == {n: a.shape for n, a in loaded.items()}
 
 
 def test_arrays_of_mxnet_before_1_0_scan(tmp_path):
@@ -92,11 +90,7 @@ def test_arrays_of_mxnet_before_1_0_scan(tmp_path):
     header = np.array([2, 3, 2, 1, 0, 0], "<u4").tobytes()  # dimensions, shape, context, type
     path.write_bytes(head + header + np.ones(6, "<f4").tobytes() + name)
     assert params_file.scan(str(path)) == {"arg:w": ((3, 2), np.dtype("float32"))}
-    assert (
-        checkpoint.load_params(str(tmp_path / "old"), 0)[0]
-        if (tmp_path / "old-0000.params").exists()
-        else True
-    )
+    assert checkpoint.load_params(str(tmp_path / "old"), 0)[0] if (tmp_path / "old-0000.params").exists() else True
     assert checkpoint.read_arrays(str(path))["arg:w"].shape == (3, 2)
 
 
@@ -197,9 +191,7 @@ def test_full_disk_leaves_the_old_file(prefix, tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (600, hard))
     try:
-        with pytest.raises(
-            CheckpointError, match=r"e2e-0001\.params: cannot be written: .*intact.*free some space"
-        ):
+        with pytest.raises(CheckpointError, match=r"e2e-0001\.params: cannot be written: .*intact.*free some space"):
             checkpoint.save_params(prefix, 1, None, *arrays(2))
         with pytest.raises(CheckpointError, match=r"e2e-0002\.params: .*nothing was left behind"):
             checkpoint.save_params(prefix, 2, None, *arrays(2))
@@ -277,9 +269,7 @@ def test_all_misfits_are_listed_together():
     args["extra"] = mx.nd.ones((2, 2))
     network = {**NETWORK, "head_weight": (12, 4)}
     with pytest.raises(CheckpointError) as error:
-        checkpoint.match_params(
-            network, args, auxs, units={"head_weight": ("classes", 2)}, source="a-0001.params"
-        )
+        checkpoint.match_params(network, args, auxs, units={"head_weight": ("classes", 2)}, source="a-0001.params")
     text = str(error.value)
     for part in (
         "a-0001.params",
@@ -297,9 +287,7 @@ def test_leniency_is_asked_for():
     args["fc1000_weight"] = mx.nd.ones(1)
     with pytest.raises(CheckpointError, match="unexpected"):
         checkpoint.match_params(NETWORK, args, auxs, allow_missing=["conv1_*"])
-    matched, _ = checkpoint.match_params(
-        NETWORK, args, auxs, allow_missing=["conv1_*"], allow_unexpected=["fc*"]
-    )
+    matched, _ = checkpoint.match_params(NETWORK, args, auxs, allow_missing=["conv1_*"], allow_unexpected=["fc*"])
     assert set(matched) == {"conv1_weight", "head_weight"}
     checkpoint.match_params(NETWORK, args, auxs, allow_missing=["conv1_*"], allow_unexpected=True)
     matched, _ = checkpoint.match_params({**NETWORK, "head_weight": (1,)}, args, auxs, partial=True)

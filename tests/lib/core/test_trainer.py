@@ -57,7 +57,10 @@ def test_gradients_are_summed_not_averaged():
     plain, _ = train(1, 1, one, wd=0.0)
     start = {n: a.asnumpy() for n, a in params(trainer).items()}
     np.testing.assert_allclose(
-        twice["conv_weight"] - start["conv_weight"], 2 * (plain["conv_weight"] - start["conv_weight"]), rtol=1e-4, atol=1e-6
+        twice["conv_weight"] - start["conv_weight"],
+        2 * (plain["conv_weight"] - start["conv_weight"]),
+        rtol=1e-4,
+        atol=1e-6,
     )
     assert single.keys() == twice.keys()
 
