@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--classes", type=int, default=21)
     parser.add_argument("--height", type=int, default=600)
     parser.add_argument("--width", type=int, default=1000)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=15)
     args = parser.parse_args()
     rois = make_rois(args.rois, args.classes, args.height, args.width)
     sizes = (args.classes, 100, args.width, args.height)

@@ -75,7 +75,7 @@ int prepare_votes(const Backend& backend, const VotingTask& t, bool drop_nan, co
   int error = select_results(backend, t, drop_nan, s.selection, s.results, presorted);
   if (error == 0) error = backend.for_each(t.n, MakeFrames{t.boxes, t.im_width, t.im_height, s.frames});
   const CollectMembers collect{t, s.frames, s.results, s.members};
-  if (error == 0) error = backend.for_each(t.capacity, collect, 8);
+  if (error == 0) error = backend.for_each(t.capacity, collect, kCheap / std::max(t.n, 1));
   return error;
 }
 

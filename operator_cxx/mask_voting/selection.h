@@ -22,6 +22,9 @@ struct VotingTask {
 };
 
 constexpr int kOverlapBits = 64;
+// Phases of fewer items than this are not worth a second thread: waiting for it to be scheduled on a busy
+// machine takes longer.
+constexpr int64_t kCheap = 1 << 16;
 constexpr float kLowestScore = 1e-3f;  // results below it are dropped however few there are
 
 // Bit j of row i: the boxes i and j exclude each other, in whichever class.
@@ -190,17 +193,17 @@ int select_results(const Backend& backend, const VotingTask& t, bool drop_nan, c
   const int foreground = t.foreground(), most = t.per_class();
   int error = backend.zero(s.removed, int64_t{foreground} * s.words * sizeof(uint64_t));
   const OverlapBits overlap{t.boxes, t.n, s.words, static_cast<float>(t.nms_threshold), drop_nan, s.bits};
-  if (error == 0) error = backend.for_each(int64_t{t.n} * s.words, overlap, 64);
+  if (error == 0) error = backend.for_each(int64_t{t.n} * s.words, overlap, kCheap);
   const ScoreKeys keys{t.scores, t.n, t.classes, s.length, s.keys};
-  if (error == 0 && !presorted) error = backend.for_each(foreground * s.length, keys);
+  if (error == 0 && !presorted) error = backend.for_each(foreground * s.length, keys, kCheap);
   if (error == 0 && !presorted) error = sort_rows(backend, s.keys, foreground, s.length, s.length);
   const ClassScan scan{s.keys, s.bits, s.length, t.n, s.words, most, s.removed, s.kept, s.num_kept};
   if (error == 0) error = for_each_group(backend, foreground, scan);
   const KeptLists lists{t.scores, s.kept, s.num_kept, t.classes, most};
   const ApplyScoreLimit limit{lists, t.max_per_image, s.chosen};
-  if (error == 0) error = backend.for_each(int64_t{foreground} * most, limit);
+  if (error == 0) error = backend.for_each(int64_t{foreground} * most, limit, kCheap);
   const EmitResults emit{s.chosen, s.kept, s.num_kept, foreground, most, t.capacity, results};
-  if (error == 0) error = backend.for_each(foreground, emit);
+  if (error == 0) error = backend.for_each(foreground, emit, kCheap);
   return error;
 }
 

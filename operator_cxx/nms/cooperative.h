@@ -20,7 +20,7 @@ int for_each_group(const CpuBackend& backend, int64_t groups, const Body& body) 
     const Body& body;
     void operator()(int64_t group) const { body.run(group, 0, 1); }
   };
-  return backend.for_each(groups, OneLane{body}, 8);
+  return backend.for_each(groups, OneLane{body}, 256);
 }
 
 #ifdef __CUDACC__
