@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from typing import Any, Dict, Iterable, List, Mapping, Sequence
+from typing import Any, Dict, Iterable, List, Mapping, Sequence, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -27,7 +27,7 @@ from lib.convert.errors import ConvertError
 from lib.core import atomic, checkpoint
 from lib.core.matching import expected_shapes, match_params
 from lib.network.compose import compose
-from lib.network.layer import PARAM_SUFFIXES, Layer, inputs
+from lib.network.layer import PARAM_SUFFIXES, Layer, inputs, without
 
 Params = Dict[str, np.ndarray]
 
@@ -80,9 +80,14 @@ def match(
         raise ConvertError(f"{error}\n  {remedy}") from None
 
 
-def load(prototxt_path: str, caffemodel_path: str, phase: str = "TEST"):
-    """(rows, params) of a network with its weights, checked against each other."""
-    layers = load_network(prototxt_path, phase)
+def load(prototxt_path: str, caffemodel_path: str) -> Tuple[List[Layer], Params]:
+    """(rows, params) of a network with its weights, checked against each other.
+
+    A training prototxt does as well as a deploy one: its losses and the labels only they read are left out.
+    """
+    layers = without(load_network(prototxt_path), "SoftmaxWithLoss")
+    read = {blob for layer in layers for blob in layer.bottoms}
+    layers = [layer for layer in layers if layer.type != "Input" or layer.top in read]
     return layers, match(load_params(caffemodel_path), param_shapes(layers), caffemodel_path)
 
 

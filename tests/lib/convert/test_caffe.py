@@ -141,6 +141,22 @@ def test_layers_with_more_arrays_are_refused(tmp_path):
         caffe.load_params(path)
 
 
+def test_a_training_prototxt_does_as_well(slim, network, tmp_path):
+    """Python data layer, label and loss, as the published files have them."""
+    net, layers, params = slim
+    paths = caffe.export(layers, params, str(tmp_path / "net"), net.data_shapes(8, 8))
+    with open(paths[0]) as file:
+        text = file.read()
+    source = 'layer { name: "data" type: "Python" top: "data" top: "label" python_param { module: "voc_layers" } }'
+    loss = """layer { name: "loss" type: "SoftmaxWithLoss" bottom: "score" bottom: "label" top: "loss"
+        loss_param { ignore_label: 255 normalize: false } }"""
+    deploy = text[text.index('layer {\n  name: "conv1_1"') :]
+    again, weights = caffe.load(network(source + deploy + loss), paths[1])
+    assert [row.name for row in again] == [row.name for row in layers] and weights.keys() == params.keys()
+    full = caffe.load_network(network(source + deploy + loss))
+    assert full[-1].options == {"normalization": "batch", "ignore_label": 255}
+
+
 def test_command_line(slim, tmp_path, capsys):
     net, layers, params = slim
     paths = caffe.export(layers, params, str(tmp_path / "net"), net.data_shapes(8, 8))
