@@ -47,7 +47,7 @@ class Progress:
         self.started, self.updates = time.time(), 0
 
     def update(self, epoch: int, batch: int, last: bool, lr: float, metrics: MetricSet, num_update: int) -> None:
-        """Count the epoch's update number `batch` (from 1); at the interval's end read the metrics, report, and stop a run that diverged."""
+        """Count update number `batch` (from 1) of the epoch; at the end of an interval read the metrics and report."""
         self.updates += 1
         self.remaining -= 1
         if batch % self.frequent and not last:
