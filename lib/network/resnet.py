@@ -78,7 +78,7 @@ class ResNetBuilder:
         )
         body = mx.sym.Activation(body, act_type="relu", name=f"res{block}_branch2b_relu")
         body = self.branch(body, block, "2c", num_filter=4 * width, kernel=(1, 1))
-        body = mx.sym.broadcast_add(shortcut, body, name=f"res{block}")
+        body = mx.sym.elemwise_add(shortcut, body, name=f"res{block}")
         return mx.sym.Activation(body, act_type="relu", name=f"res{block}_relu")
 
     def stem(self, data: mx.sym.Symbol) -> mx.sym.Symbol:
