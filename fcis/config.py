@@ -196,6 +196,8 @@ def check(config: EasyDict, given: Set[str]) -> None:
     for key in positive.split():
         if leaves[key] < 1:
             raise ConfigError(f"{key} is {leaves[key]}; it must be at least 1")
+    if not config.SCALES or min(map(min, config.SCALES)) < 16:
+        raise ConfigError(f"SCALES is {config.SCALES}; it takes (short side, longest long side) of at least 16 pixels")
     for key, length in (("BBOX_MEANS", 4), ("BBOX_STDS", 4), ("RPN_BBOX_WEIGHTS", 4), ("LOSS_WEIGHT", 3)):
         if len(config.TRAIN[key]) != length:
             raise ConfigError(f"TRAIN.{key} has {len(config.TRAIN[key])} numbers; it needs {length}")

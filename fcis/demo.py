@@ -3,7 +3,7 @@
     python fcis/demo.py photo.jpg folder/ --out output/demo --json detections.json
 
 Without --model the published COCO network is used. Without images, those in ./demo are taken.
-Exit code: 0, all images done; 1, some could not be read; 2, no model or no image to start with.
+Exit code: 0, all images done; 1, some could not be read; 2, no model, no image, or results cannot be written.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from fcis import config as fcis_config  # noqa: E402
+from fcis.loader import check_elongation  # noqa: E402
 from fcis.symbols.fcis import GROUP  # noqa: E402
 from fcis.tester import Detector  # noqa: E402
 from lib.core import checkpoint, experiment  # noqa: E402
@@ -110,18 +111,21 @@ def read_upright(path: Path) -> np.ndarray:
 
 
 def load_model(args: argparse.Namespace) -> tuple:
-    """(arguments, auxiliary states) of the checkpoint.
+    """(file, arguments, auxiliary states) of the checkpoint.
 
     The box layer is taken as it was trained, not its `*_test` copy with the normalisation folded in: the network
     applies the normalisation itself, and the original's demo applied it twice.
 
     Raises UsageError: no such model; CheckpointError: a damaged one.
     """
+    there = checkpoint.epochs(args.model)
     epoch = args.epoch if args.epoch is not None else checkpoint.latest(args.model)
+    if epoch is None and there:
+        epoch = there[-1]  # damaged, as all of them: loading it says how
     path = Path(checkpoint.params_path(args.model, 0 if epoch is None else epoch))
     if path.is_file():
-        return checkpoint.load_params(args.model, epoch)
-    others = ", ".join(map(str, checkpoint.epochs(args.model)))
+        return (str(path), *checkpoint.load_params(args.model, epoch))
+    others = ", ".join(map(str, there))
     raise UsageError(
         f"no model: looked for {path.absolute()}"
         + (f", found epochs {others}: choose with --epoch.\n" if others else ".\n")
@@ -187,6 +191,7 @@ class Demo:
         for path in paths:
             try:
                 image = read_upright(path)
+                check_elongation(image.shape[:2], self.detector.config.SCALES[:1], str(path))
             except (ImageError, OSError) as error:
                 print(f"skipped: {error}", file=sys.stderr)
                 self.failed.append(str(path))
@@ -227,18 +232,20 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run the demo; returns the exit code."""
     args = parser().parse_args(argv)
     try:
-        params, states = load_model(args)
+        source, params, states = load_model(args)
         paths = find_images(args.images)
         config = load_config(args)
         names = class_names(args.model, params)
         contexts = parse_devices(
             args.gpus or config.gpus, args.devices or ("" if args.gpus else config.default.devices)
         )
-        detector = Detector(config, params, states, ["__background__", *names.values()], contexts[0])
+        detector = Detector(config, params, states, ["__background__", *names.values()], contexts[0], source)
+        return Demo(detector, names, args).run(paths)
     except experiment.FORESEEN as error:
-        print(f"demo: {error}", file=sys.stderr)
+        print(f"demo: {experiment.explain(error)}", file=sys.stderr)
         return 2
-    return Demo(detector, names, args).run(paths)
+    except KeyboardInterrupt:
+        return 130
 
 
 if __name__ == "__main__":

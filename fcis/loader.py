@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Dict, Iterator, List, Tuple
+from typing import Dict, Iterator, List, Sequence, Tuple
 
 import mxnet as mx
 import numpy as np
 
 from fcis.symbols.fcis import feature_shape
 from lib.core.loader import aspect_grouped_order, batches_of, collate, prefetch, shuffled_order
-from lib.dataset.image import read_image, resize_image, scale_boxes, to_tensor
+from lib.dataset.image import ImageError, read_image, resize_image, resize_scale, scale_boxes, to_tensor
 from lib.mask.mask_cache import load_masks
 from lib.mask.transform import resize_masks
 from lib.rpn.assign_anchor import AnchorConfig, assign_anchor
 
 Sample = Dict[str, np.ndarray]
 FILLS = {"gt_boxes": -1.0, "proposal_label": -1.0}
+LEAST_SIDE = 5
+"""Pixels of input that convolution and pooling of stride 2 at the start of a backbone need."""
 SEED_RANGE = 2**24
 """Seeds travel to the operators as float32, which is exact up to here."""
 
@@ -48,6 +50,7 @@ class TrainLoader:
                 f"{len(roidb)} training images are fewer than the {self.group} one update takes: use fewer devices, "
                 "TRAIN.grad_accumulate 1 or more images"
             )
+        check_sizes(roidb, config)
         self.anchors = anchor_config(config)
         self.feature_shape = lru_cache(maxsize=None)(lambda h, w: feature_shape(symbol, h, w))
 
@@ -74,12 +77,15 @@ class TrainLoader:
             (epoch, [i * images + k for k in range(images)], indices)
             for i, indices in enumerate(batches_of(order, images))
         ]
-        return prefetch(places, self._batch, self.config.default.num_workers)
+        return prefetch(places, self._batch, self.config.default.num_workers, name=self._names)
 
     def items(self, epoch: int, place: int) -> List[str]:
         """Image files of the batch at `place` in the epoch, for error messages."""
         images = self.config.TRAIN.BATCH_IMAGES
         return [self.roidb[i]["image"] for i in self.order(epoch)[place * images : (place + 1) * images]]
+
+    def _names(self, item: Tuple[int, List[int], List[int]]) -> str:
+        return ", ".join(self.roidb[index]["image"] for index in item[2])
 
     def _batch(self, item: Tuple[int, List[int], List[int]]) -> Sample:
         epoch, places, indices = item
@@ -142,6 +148,23 @@ def load_input(entry: dict, config, rng) -> Tuple[np.ndarray, np.ndarray]:
     scales = config.SCALES
     target, longest = scales[rng.randint(len(scales))] if len(scales) > 1 else scales[0]
     return prepare_input(image, config, target, longest)
+
+
+def check_sizes(roidb: Sequence[dict], config) -> None:
+    """Refuse images that `check_elongation` refuses before any work is done on the others."""
+    for entry in roidb:
+        check_elongation((entry["height"], entry["width"]), config.SCALES, entry["image"])
+
+
+def check_elongation(size: Sequence[int], scales: Sequence[Tuple[int, int]], name: str) -> None:
+    """Raises ImageError when an image of `size` (h, w), resized, is too thin for the backbone's first layers."""
+    for target, longest in scales:
+        side = min(size) * resize_scale(*size, target, longest)
+        if side < LEAST_SIDE:
+            raise ImageError(
+                f"{name}: {size[1]}x{size[0]} is too long and thin: at SCALES [{target}, {longest}] {side:.1f} pixels "
+                f"are left of its short side, the network needs {LEAST_SIDE}; cut it into pieces or leave it out"
+            )
 
 
 def prepare_input(image: np.ndarray, config, target: int, longest: int) -> Tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ from typing import Dict, List, Sequence
 import numpy as np
 
 from fcis import config as fcis_config
-from fcis.data import build_imdb
+from fcis.data import build_imdb, check_classes
 from fcis.tester import Detector, detect_all
 from fcis.train_end2end import model_prefix
 from lib.core import atomic, checkpoint, experiment
@@ -31,7 +31,9 @@ class TestRun:
         self.roidb = self.imdb.roidb()
         self.folder = experiment.output_folder(self.config, run.args.cfg, self.config.dataset.test_image_set)
         self.logger = RunLogger(self.folder, Path(run.args.cfg).stem, False)
-        self.prefix = str(model_prefix(self.config, run.args.cfg))
+        prefix = model_prefix(self.config, run.args.cfg)
+        check_classes(prefix, self.imdb.classes)
+        self.prefix = str(prefix)
 
     def epoch(self) -> int:
         """TEST.test_epoch, or the newest checkpoint when it is 0."""
@@ -45,8 +47,10 @@ class TestRun:
 
     def detectors(self) -> List[Detector]:
         """One detector per device, with the raw box weights: BoxParser applies the targets' normalisation itself."""
-        args, aux = checkpoint.load_params(self.prefix, self.epoch())
-        return [Detector(self.config, args, aux, self.imdb.classes, ctx) for ctx in self.contexts]
+        epoch = self.epoch()
+        args, aux = checkpoint.load_params(self.prefix, epoch)
+        path = checkpoint.params_path(self.prefix, epoch)
+        return [Detector(self.config, args, aux, self.imdb.classes, ctx, path) for ctx in self.contexts]
 
     def order(self) -> Sequence[int]:
         """Order of testing; --shuffle permutes it, which changes nothing but what is seen first."""
@@ -76,7 +80,7 @@ class TestRun:
         scores = self.imdb.evaluate_masks(all_boxes, all_masks, str(self.folder / "results"))
         self.draw(all_boxes, all_masks)
         for name, value in scores.items():
-            self.logger.info(f"{name}: {value:.4f}")
+            self.logger.info(f"{name}: {value:.4f}" if value >= 0 else f"{name}: n/a (no such objects)")
         return scores
 
     def draw(self, all_boxes, all_masks) -> None:
@@ -87,6 +91,11 @@ class TestRun:
             thresh=0.7, binary_thresh=self.config.BINARY_THRESH, read_image=read_image,
         )  # fmt: skip
         self.logger.info(f"pictures of {count} images: {page}")
+
+
+def check_test_set(run: experiment.Run) -> None:
+    """Read the test set's annotations and image headers, so that a mistake there shows before training, not after."""
+    build_imdb(run.config, run.config.dataset.test_image_set).roidb()
 
 
 def test(run: experiment.Run) -> Dict[str, float]:

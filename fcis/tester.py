@@ -8,8 +8,9 @@ from typing import Callable, Dict, Iterator, List, NamedTuple, Sequence, Tuple
 import mxnet as mx
 import numpy as np
 
-from fcis.loader import load_input, prepare_input
-from fcis.symbols.fcis import FCIS, GROUP
+from fcis.data import CLASS_UNITS
+from fcis.loader import check_sizes, load_input, prepare_input
+from fcis.symbols.fcis import FCIS
 from lib.bbox.transform import clip_boxes
 from lib.core.loader import prefetch
 from lib.core.matching import expected_shapes, match_params
@@ -31,19 +32,22 @@ class RoiPredictions(NamedTuple):
 class Detector:
     """FCIS with given parameters on one device.
 
-    classes: names, '__background__' first. Raises `lib.core.checkpoint.CheckpointError` when the parameters do not
-    fit the network that `config` describes.
+    classes: names, '__background__' first. source: file of the parameters, for messages. Raises
+    `lib.core.checkpoint.CheckpointError` when they do not fit the network that `config` describes.
     """
 
-    def __init__(self, config, arg_params, aux_params, classes: Sequence[str], ctx: mx.Context) -> None:
+    def __init__(
+        self, config, arg_params, aux_params, classes: Sequence[str], ctx: mx.Context, source: str = "checkpoint"
+    ) -> None:
         self.config = config
         self.classes = list(classes)
         config.dataset.NUM_CLASSES = len(self.classes)
         short, long = max(config.SCALES, key=lambda scale: scale[0] * scale[1])
         largest = {"data": (1, 3, short, long), "im_info": (1, 3)}
         symbol = FCIS(config).test_symbol()
-        units = {"fcis_cls_seg_weight": ("classes", 2 * GROUP * GROUP)}
-        params = match_params(expected_shapes(symbol, **largest), arg_params, aux_params, units=units)
+        params = match_params(
+            expected_shapes(symbol, **largest), arg_params, aux_params, units=CLASS_UNITS, source=source
+        )
         self.predictor = Predictor(symbol, ctx, largest, *params)
 
     def detect(self, image: np.ndarray) -> Tuple[Results, Results]:
@@ -106,6 +110,7 @@ def detect_all(
     already queued. order: indices into roidb in the order of testing.
     """
     config, classes = detectors[0].config, len(detectors[0].classes)
+    check_sizes(roidb, config)
     all_boxes: List[Results] = [[None] * len(roidb) for _ in range(classes)]
     all_masks: List[Results] = [[None] * len(roidb) for _ in range(classes)]
     clock = StepClock(len(roidb), config.default.frequent, log)
@@ -132,8 +137,9 @@ def _predictions(detectors, roidb, order, clock) -> Iterator[Tuple[int, RoiPredi
         size = (roidb[index]["height"], roidb[index]["width"])
         return index, roi_predictions(arrays, float(im_info[2]), size, config)
 
+    loaded = prefetch(order, load, config.default.num_workers, name=lambda index: roidb[index]["image"])
     flying: List[tuple] = []
-    for turn, (index, (data, im_info)) in enumerate(prefetch(order, load, config.default.num_workers)):
+    for turn, (index, (data, im_info)) in enumerate(loaded):
         clock.lap("data")
         detector = detectors[turn % len(detectors)]
         flying.append((detector, index, im_info, detector.predictor.start({"data": data, "im_info": im_info[None]})))

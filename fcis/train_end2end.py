@@ -9,12 +9,12 @@ from typing import Dict
 import mxnet as mx
 
 from fcis import config as fcis_config
-from fcis.data import build_imdb, training_roidb
+from fcis.data import CLASS_UNITS, build_imdb, check_classes, classes_path, training_roidb
 from fcis.loader import TrainLoader, largest_shapes
 from fcis.metric import OUTPUT_NAMES, fcis_metrics
 from fcis.symbols.fcis import FCIS, GROUP, NEW_LAYERS
 from lib.bbox.fold import fold_bbox_normalization
-from lib.core import checkpoint, experiment
+from lib.core import atomic, checkpoint, experiment
 from lib.core import config as base
 from lib.core.engine import Progress, fit
 from lib.core.matching import match_params
@@ -88,12 +88,10 @@ class Session:
         self.config, self.args = run.config, run.args
         train = self.config.TRAIN
         experiment.seed_all(train.seed)
-        imdb = build_imdb(self.config, self.config.dataset.image_set)
-        self.roidb = training_roidb(imdb, self.config)
+        self.imdb = build_imdb(self.config, self.config.dataset.image_set)
+        self.roidb = training_roidb(self.imdb, self.config)
         self.prefix = model_prefix(self.config, run.args.cfg)
         self.logger = RunLogger(self.prefix.parent, Path(run.args.cfg).stem, self.config.default.tensorboard)
-        (self.prefix.parent / f"{self.prefix.name}-classes.txt").write_text("\n".join(imdb.classes) + "\n")
-        base.save(self.config, self.prefix.parent / f"{self.prefix.name}-config.yaml")
         self.symbol = FCIS(self.config).train_symbol()
         self.trainer = Trainer(
             self.symbol, run.contexts, largest_shapes(self.config, self.symbol, self.roidb),
@@ -104,18 +102,27 @@ class Session:
         self.images_per_update = self.trainer.batches_per_step * train.BATCH_IMAGES
 
     def restore(self) -> int:
-        """First epoch to train: after the newest valid checkpoint with --resume, after TRAIN.begin_epoch with
-        TRAIN.RESUME, else a fresh start."""
+        """Fill in the parameters; returns the first epoch to train: after the newest valid checkpoint with --resume,
+        after TRAIN.begin_epoch with TRAIN.RESUME, else a fresh start."""
         train = self.config.TRAIN
         if not (self.args.resume or train.RESUME):
             initial_params(self.trainer, self.symbol, self.config)
             return train.begin_epoch
         state = checkpoint.load_state(str(self.prefix), None if self.args.resume else train.begin_epoch)
-        self.trainer.set_params(state.arg_params, state.aux_params)
+        check_classes(self.prefix, self.imdb.classes)
+        shapes = self.trainer.param_shapes()
+        self.trainer.set_params(
+            *match_params(shapes, state.arg_params, state.aux_params, units=CLASS_UNITS, source=state.path)
+        )
         self.trainer.set_momentum(state.momentum)
         self.trainer.num_update = state.progress["num_update"]
         self.logger.info(f"resumed from {state.path} after update {self.trainer.num_update}")
         return state.epoch
+
+    def describe(self) -> None:
+        """Class names and resolved config beside the checkpoints, for the demo and for people."""
+        atomic.write_text(str(classes_path(self.prefix)), "\n".join(self.imdb.classes) + "\n")
+        base.save(self.config, self.prefix.with_name(f"{self.prefix.name}-config.yaml"))
 
     def save(self, epoch: int) -> None:
         """Checkpoint after epoch `epoch` (file number epoch + 1), with the folded `*_test` arrays of the original."""
@@ -142,6 +149,7 @@ class Session:
         """Train to the last epoch."""
         config, train = self.config, self.config.TRAIN
         begin = self.restore()
+        self.describe()
         size = self.trainer.batches_per_step
         updates = (train.end_epoch - begin) * (len(self.loader) // size)
         progress = Progress(

@@ -7,9 +7,9 @@ os.environ.setdefault("MXNET_CUDNN_AUTOTUNE_DEFAULT", "0")
 os.environ.setdefault("MXNET_ENABLE_GPU_P2P", "0")
 
 from fcis import config  # noqa: E402
-from fcis.test import test  # noqa: E402
+from fcis.test import check_test_set, test  # noqa: E402
 from fcis.train_end2end import train  # noqa: E402
 from lib.core import experiment  # noqa: E402
 
 if __name__ == "__main__":
-    experiment.main(config.load, __doc__, train, test)
+    experiment.main(config.load, __doc__, check_test_set, train, test)

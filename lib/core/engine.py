@@ -14,6 +14,9 @@ from lib.core.metric import MetricSet
 from lib.core.optimizer import WarmupMultiFactorSchedule
 from lib.core.trainer import Trainer
 
+LISTED = 6
+"""Metrics or parameters named in the error at most."""
+
 
 class DivergedError(RuntimeError):
     """A loss is not a finite number any more; the message says where and what was being trained on."""
@@ -64,12 +67,16 @@ class Progress:
         self._restart()
 
 
-def check_finite(metrics: MetricSet, place: str, items: Sequence[str]) -> None:
-    """Raise DivergedError when a metric's sum is infinite or nan."""
-    bad = metrics.diverged()
+def check_finite(metrics: MetricSet, trainer: Trainer, place: str, items: Sequence[str]) -> None:
+    """Raise DivergedError when a metric's sum or a parameter is infinite or nan.
+
+    Metrics alone do not tell: oneDNN's relu makes 0 of nan, so a network of nothing but nan has finite losses.
+    """
+    bad = metrics.diverged() or trainer.diverged()
     if bad:
+        names = ", ".join(bad[:LISTED]) + (f" and {len(bad) - LISTED} more" if len(bad) > LISTED else "")
         raise DivergedError(
-            f"training diverged at {place}: {', '.join(bad)} not finite. Last images: {', '.join(items) or 'unknown'}. "
+            f"training diverged at {place}: {names} not finite. Last images: {', '.join(items) or 'unknown'}. "
             "The checkpoint of the last finished epoch is intact. Lower TRAIN.lr, warm up (TRAIN.warmup true), "
             "or look at these images with lib.dataset.check"
         )
@@ -100,8 +107,8 @@ def fit(
             trainer.step(group, lr, lambda inputs, outputs: _measure(metrics, inputs, outputs, output_names))
             progress.update(epoch, done, done == updates, lr, metrics, trainer.num_update)
             if done % progress.frequent == 0 or done == updates:
-                place = f"epoch {epoch}, update {done}"
-                check_finite(metrics, place, loader.items(epoch, done * size - 1))
+                items = [name for i in range((done - 1) * size, done * size) for name in loader.items(epoch, i)]
+                check_finite(metrics, trainer, f"epoch {epoch}, update {done}", items)
         mx.nd.waitall()
         for name, value in metrics.values().items():
             log(f"Epoch[{epoch}] Train-{name}={value:.6f}")

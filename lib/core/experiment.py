@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import os
 import random
@@ -19,8 +20,8 @@ from lib.core.devices import parse_devices
 from lib.core.engine import DivergedError
 from lib.core.loader import LoaderError
 
-FORESEEN = (ValueError, FileNotFoundError, CheckpointError, DivergedError, LoaderError)
-"""Errors whose text says what to do; anything else is a defect and keeps its traceback."""
+FORESEEN = (ValueError, OSError, ImportError, CheckpointError, DivergedError, LoaderError)
+"""Errors whose text says what is wrong with files, options or data; anything else is a defect, with its traceback."""
 
 
 class Run(NamedTuple):
@@ -93,7 +94,16 @@ def main(load: Callable[..., Any], description: str, *stages: Callable[[Run], An
         for stage in stages:
             stage(run)
     except FORESEEN as error:
-        logging.getLogger("fullconv").error("%s: %s", type(error).__name__, error)
+        logging.getLogger("fullconv").error("%s: %s", type(error).__name__, explain(error))
         raise SystemExit(1) from None
     except KeyboardInterrupt:
+        logging.getLogger("fullconv").error("interrupted; --resume goes on from the last finished epoch")
         raise SystemExit(130) from None
+
+
+def explain(error: BaseException) -> str:
+    """The text of a foreseen error; what the system refuses gets the remedy that its text lacks."""
+    text = str(error)
+    if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT):
+        text += "; free space, check permissions, or write to another folder"
+    return text

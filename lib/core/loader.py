@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Sequence
 
 import numpy as np
@@ -17,14 +18,21 @@ class LoaderError(RuntimeError):
     """A batch could not be prepared; the message names the items and the cause."""
 
 
-def prefetch(items: Iterable[Any], make: Callable[[Any], Any], workers: int = 2, ahead: int = 4) -> Iterator[Any]:
+def prefetch(
+    items: Iterable[Any],
+    make: Callable[[Any], Any],
+    workers: int = 2,
+    ahead: int = 4,
+    name: Callable[[Any], str] = repr,
+) -> Iterator[Any]:
     """`make(item)` for every item, in order, computed by `workers` threads at most `ahead` items in advance.
 
-    workers 0 computes in the caller's thread. An exception in a worker is raised here, at its item's turn, as
-    LoaderError; nothing keeps running after that.
+    workers 0 computes in the caller's thread. An exception in `make` is raised here, at its item's turn, as
+    LoaderError that calls the item `name(item)`; nothing keeps running after that.
     """
     if workers <= 0:
-        yield from map(make, items)
+        for item in items:
+            yield _result(partial(make, item), item, name)
         return
     pending: deque = deque()
     source = iter(items)
@@ -33,21 +41,23 @@ def prefetch(items: Iterable[Any], make: Callable[[Any], Any], workers: int = 2,
             for item in source:
                 pending.append((item, pool.submit(make, item)))
                 if len(pending) > ahead:
-                    yield _result(*pending.popleft())
+                    item, future = pending.popleft()
+                    yield _result(future.result, item, name)
             while pending:
-                yield _result(*pending.popleft())
+                item, future = pending.popleft()
+                yield _result(future.result, item, name)
         finally:
             for _, future in pending:
                 future.cancel()
 
 
-def _result(item: Any, future) -> Any:
+def _result(get: Callable[[], Any], item: Any, name: Callable[[Any], str]) -> Any:
     try:
-        return future.result()
+        return get()
     except LoaderError:
         raise
     except Exception as error:
-        raise LoaderError(f"could not prepare {item!r}: {type(error).__name__}: {error}") from error
+        raise LoaderError(f"could not prepare {name(item)}: {type(error).__name__}: {error}") from error
 
 
 def aspect_grouped_order(

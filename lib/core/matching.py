@@ -77,7 +77,8 @@ def _hints(pairs: List[Tuple[str, tuple, tuple]], units: Mapping[str, Tuple[str,
     for name, have, want in pairs:
         word, each = units.get(name, ("", 0))
         if each and have[0] % each == 0 and want[0] % each == 0 and have[0] != want[0]:
-            hints.append(f"  checkpoint has {have[0] // each} {word}, config has {want[0] // each}")
+            counts = f"  checkpoint has {have[0] // each} {word}, config has {want[0] // each}"
+            hints.append(f"{counts}: take the data or config it was trained with, or train anew")
     return list(dict.fromkeys(hints))
 
 

@@ -101,6 +101,15 @@ class Trainer:
             for name, state in optimizer.states.items():
                 states[name].copyto(state)
 
+    def diverged(self) -> List[str]:
+        """Names of the learned parameters that hold infinite or nan values; waits for the first device."""
+        params = [(name, self.pools[0].params[name]) for name in self.learned]
+        # MXNet's operator takes 200 arrays at most, and ends the process when given more.
+        chunks = [params[i : i + 100] for i in range(0, len(params), 100)]
+        finite = [mx.nd.multi_all_finite(*[a for _, a in chunk], num_arrays=len(chunk)) for chunk in chunks]
+        suspects = [pair for chunk, flag in zip(chunks, finite) if not flag.asscalar() for pair in chunk]
+        return [name for name, array in suspects if not np.isfinite(array.asnumpy()).all()]
+
     # ------------------------------------------------------------------------------------------------ step
 
     def step(

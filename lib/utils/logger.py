@@ -57,8 +57,11 @@ class RunLogger:
     def record(self, values: Mapping[str, Any]) -> None:
         """One JSON line; numbers also go to TensorBoard at `values["step"]`. NaN and infinity become null."""
         plain = {key: _plain(value) for key, value in values.items()}
-        with open(self.jsonl_path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(plain, allow_nan=False) + "\n")
+        try:
+            with open(self.jsonl_path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(plain, allow_nan=False) + "\n")
+        except OSError as error:  # a failed write does not say of what
+            raise OSError(error.errno, error.strerror, str(self.jsonl_path)) from None
         if self.events is not None:
             for key, value in plain.items():
                 if isinstance(value, (int, float)) and key != "step":
