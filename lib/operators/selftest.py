@@ -17,6 +17,7 @@ from lib.operators.box_annotator_ohem import box_annotator_ohem
 from lib.operators.box_parser import box_parser
 from lib.operators.channel_operator import group_max, group_pick, group_softmax
 from lib.operators.fcis_head import fcis_head
+from lib.operators.group_norm import group_norm
 from lib.operators.library import invoke, registered
 from lib.operators.proposal import proposal
 from lib.operators.proposal_annotator import proposal_annotator
@@ -87,6 +88,12 @@ def _mask_voting() -> bool:
     return count.asscalar() == 1 and np.allclose(dets[0].asnumpy(), [1, 10, 10, 30, 30, 0.8])
 
 
+def _group_norm() -> bool:
+    data, ones = mx.nd.array([[[0, 2], [4, 6], [7, 7], [7, 7]]]), mx.nd.ones((4,))
+    out = group_norm(data, 2, gamma=5 * ones, beta=ones, act="relu").asnumpy()
+    return np.allclose(out[0], [[0, 0], [1 + 5**0.5, 1 + 45**0.5], [1, 1], [1, 1]], atol=1e-4)
+
+
 # Registered name -> a check that returns whether the numbers are right.
 CHECKS: Dict[str, Callable[[], bool]] = {
     "fullconv_psroi_pooling": _psroi_pooling,
@@ -98,6 +105,7 @@ CHECKS: Dict[str, Callable[[], bool]] = {
     "fullconv_box_parser": _box_parser,
     "fullconv_nms": _nms,
     "fullconv_mask_voting": _mask_voting,
+    "fullconv_group_norm": _group_norm,
 }
 
 

@@ -109,6 +109,8 @@ POOL_SCRATCH = ("fullconv_psroi_pooling_workspace", POOL[1:])
 HEAD_SIZES = (C, B, G, P, H, W, R)
 HEAD = [CLS_SEG, BBOX, ROIS, Out((R, C)), Out((R, B)), Out((R, 2, P, P)), N, *HEAD_SIZES, 0.0625]
 HEAD.append(Scratch("fullconv_fcis_head_workspace", HEAD_SIZES))
+GROUP_NORM = [100 + normal(N, 12, H, W), normal(12), normal(12)]
+GROUP_NORM_SIZES = (N, 12, 3, H * W, Double(1e-5), 1, Scratch("fullconv_group_norm_workspace", (N, 12, 3)))
 
 ENTRIES: Dict[str, Entry] = {
     "fullconv_psroi_pooling_fwd": Entry(
@@ -140,6 +142,10 @@ ENTRIES: Dict[str, Entry] = {
         + [Double(0.3), Double(0.5), Double(0.4), Scratch("fullconv_mask_voting_workspace", (60, C, 50, 200))],
         1e-5,
     ),
+    "fullconv_group_norm_fwd": Entry([*GROUP_NORM, Out((N, 12, H, W)), *GROUP_NORM_SIZES], 1e-5),
+    "fullconv_group_norm_bwd": Entry(
+        [normal(N, 12, H, W), *GROUP_NORM, Out((N, 12, H, W)), Out((12,)), Out((12,)), *GROUP_NORM_SIZES], 1e-4
+    ),
 }
 
 POOL_ATTRIBUTES = {"spatial_scale": 0.0625, "group_size": G, "pooled_size": P}
@@ -170,4 +176,5 @@ OPERATORS: Dict[str, Operator] = {
     "fullconv_mask_voting": Operator(
         [MASKS, boxes(60), SCORES], {"max_per_image": 50, "im_width": IMAGE, "im_height": IMAGE, "capacity": 200}, 1e-5
     ),
+    "fullconv_group_norm": Operator(GROUP_NORM, {"num_groups": 3, "act": "relu"}, 1e-4),
 }
