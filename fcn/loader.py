@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Dict, Iterator, List, Mapping, Tuple
 
+import mxnet as mx
 import numpy as np
 
 from fcn.preprocess import input_tensor
@@ -114,3 +115,25 @@ class SegmentationLoader:
         mirrored = np.random.RandomState([self.seed, number]).rand(len(images)) < (0.5 if self.flip else 0)
         samples = [self.sample(index, bool(m)) for index, m in zip(images, mirrored)]
         return collate(samples, dict.fromkeys(self.labels, VOID))
+
+
+class Snapshots:
+    """An endless order of batches in pieces of `count`, which the training loop calls epochs.
+
+    Dropout is seeded anew at each piece, so that a resumed run draws what the uninterrupted one does.
+    """
+
+    def __init__(self, loader: SegmentationLoader, count: int) -> None:
+        self.loader, self.count = loader, count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """Batches of piece `number`, from 0."""
+        mx.random.seed(int(np.random.SeedSequence((self.loader.seed, number)).generate_state(1)[0] >> 1))
+        return self.loader.batches(number * self.count, self.count)
+
+    def items(self, number: int, place: int) -> List[str]:
+        """Image files of one batch of a piece."""
+        return self.loader.items(number * self.count + place)

@@ -53,6 +53,28 @@ class MetricSet:
         return [name for name, (total, _) in zip(self.rules, self._totals()) if not np.isfinite(total)]
 
 
+class RecentMetricSet(MetricSet):
+    """Averages over the batches since they were last read: with a reading per display, Caffe's `average_loss`.
+
+    Read again before another batch came, they are what they were.
+    """
+
+    def reset(self) -> None:
+        """Forget everything."""
+        super().reset()
+        self._read = np.zeros((len(self.rules), 2))
+        self._values = dict.fromkeys(self.rules, float("nan"))
+
+    def values(self) -> Dict[str, float]:
+        """Averages by name since the last reading; waits for the devices."""
+        totals = self._totals()
+        for name, (total, count) in zip(self.rules, totals - self._read):
+            if count > 0:
+                self._values[name] = float(total / count)
+        self._read = totals
+        return dict(self._values)
+
+
 def masked_accuracy(prob: mx.nd.NDArray, label: mx.nd.NDArray, keep: mx.nd.NDArray) -> Sums:
     """Hits and count of `argmax(prob, axis=1) == label` where keep is 1. prob (n, C, ...), label and keep (n, ...)."""
     hit = (mx.nd.argmax(prob, axis=1) == label) * keep

@@ -1,0 +1,191 @@
+"""Every configuration key of FCN with its default.
+
+Yaml files change them, and so do `--set KEY VALUE` and trailing `KEY VALUE` words; `lib.core.config` says how values
+are read. Values said to be "per stage" are comma separated: one for every network of `symbol`, or one for all.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import List, Optional, Set
+
+from easydict import EasyDict
+
+from fcn.sampling import ORDERS
+from fcn.symbols import NETWORKS
+from lib.core import config as base
+from lib.core.config import ConfigError
+from lib.network.loss import NORMALIZATIONS
+
+
+def load(path: Optional[str] = None, overrides: base.Overrides = ()) -> EasyDict:
+    """Defaults, then the yaml at `path`, then `overrides`, checked.
+
+    Raises:
+        ConfigError: unknown key, wrong type, or values that do not fit together.
+        FileNotFoundError: no file at `path`.
+    """
+    return base.load(defaults(), path, overrides, check=check)
+
+
+def defaults() -> EasyDict:
+    """A fresh copy of the defaults; nested groups are attributes (`config.TRAIN.lr`)."""
+    config = EasyDict()
+    config.output_path = "./output/fcn"  # results go to <output_path>/<yaml name>/<image sets>/
+    config.symbol = "voc-fcn32s"  # a network of fcn.symbols, or several, each trained from the one before
+    config.gpus = ""  # device ids, "0,1,2,3"; for training and testing
+    config.default = _default()
+    config.network = _network()
+    config.dataset = _dataset()
+    config.TRAIN = _train()
+    config.TEST = _test()
+    return config
+
+
+def _default() -> EasyDict:
+    group = EasyDict()
+    group.frequent = 20  # updates between two log lines, and how many their averages are over (Caffe's display)
+    group.kvstore = "local"  # local, device or dist_sync
+    group.devices = ""  # instead of gpus: "cpu", "cpu:2" (two devices on one processor), "gpu:0,1"
+    group.num_workers = 2  # threads that read images
+    group.tensorboard = False  # also write TensorBoard event files
+    group.checkpoint_keep = 0  # newest checkpoints to keep; 0 keeps all
+    return group
+
+
+def _network() -> EasyDict:
+    group = EasyDict()
+    group.pretrained = ""  # .caffemodel or .params the first network starts from, two for two trunks; "": from scratch
+    group.skip = ""  # layers not taken from it, patterns: "score*,upscore*" for another class count
+    group.width = 1.0  # multiplies the channels of the trunk
+    group.hidden = 4096  # channels of fc6 and fc7
+    group.dropout = 0.5  # after fc6 and fc7
+    return group
+
+
+def _dataset() -> EasyDict:
+    group = EasyDict()
+    group.dataset = "voc"  # voc, sbd, nyud, siftflow, pascal_context, camvid, folder, shapes
+    group.image_set = "train"  # several are joined by "+", the first n images are "train[:n]"
+    group.root_path = "./data"  # where data sets are looked for without a path
+    group.dataset_path = ""  # folder of the data set
+    group.label_path = ""  # pascal_context: folder of the annotations
+    group.palette = ""  # folder: palette file of colour-coded labels
+    group.void = ""  # folder: labels to ignore besides 255, "11,12"
+    group.test_dataset = ""  # "": that of training
+    group.test_image_set = "val"
+    group.test_dataset_path = ""  # "": that of training, unless test_dataset is given
+    return group
+
+
+def _train() -> EasyDict:
+    group = EasyDict()
+    group.lr = "1e-10"  # per stage; belongs to the loss's normalisation, see docs/fcn_training.md
+    group.momentum = 0.99
+    group.wd = 0.0005
+    group.normalization = ""  # of the loss: batch (Caffe's normalize: false), valid, full, none; "": as published
+    group.iter_size = 1  # batches whose gradients are averaged before an update
+    group.max_iter = "100000"  # updates, per stage
+    group.snapshot = "4000"  # updates between two checkpoints, per stage; divides max_iter
+    group.order = "python2"  # of images: python2 (with replacement, as published), shuffle, sequential
+    group.seed = 1337  # of the order, of weights that start at random and of dropout
+    # ours
+    group.BATCH_IMAGES = 1  # per device; smaller images are padded with void
+    group.FLIP = False  # mirror every other image at random
+    group.lr_step = ""  # shares of a stage after which lr is divided by 10: "0.7,0.9"
+    group.warmup_lr = 0.0
+    group.warmup_step = 0  # updates at warmup_lr, in every stage
+    return group
+
+
+def _test() -> EasyDict:
+    group = EasyDict()
+    group.test_epoch = 0  # number of the checkpoint; 0: the newest
+    group.network = ""  # of those in symbol, which to test; "": each
+    group.weights = ""  # test this .caffemodel or .params instead of a checkpoint
+    group.tile = 1536  # larger images are run in pieces of at most this side, with the same scores
+    return group
+
+
+PER_STAGE = ("lr", "max_iter", "snapshot")
+
+
+def stages(config: EasyDict) -> List[EasyDict]:
+    """One config per network of `symbol`, in order, in which everything "per stage" is a single value.
+
+    Every stage but the first starts from `network.pretrained` "", which the training fills in.
+    """
+    names = network_names(config)
+    found = []
+    for number, name in enumerate(names):
+        stage = EasyDict(copy.deepcopy(dict(config)))
+        stage.symbol = name
+        for key in PER_STAGE:
+            values = [word.strip() for word in config.TRAIN[key].split(",")]
+            stage.TRAIN[key] = values[number if len(values) > 1 else 0]
+        if number:
+            stage.network.pretrained = stage.network.skip = ""
+        found.append(stage)
+    return found
+
+
+def network_names(config: EasyDict) -> List[str]:
+    """The networks of `symbol`."""
+    return words(config.symbol)
+
+
+def words(text: str) -> List[str]:
+    """Parts of comma separated text, `""` -> []."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def check(config: EasyDict, given: Set[str]) -> None:
+    """Refuse values that do not fit together.
+
+    Raises:
+        ConfigError: names the key, the value and what it must be.
+    """
+    train, names = config.TRAIN, network_names(config)
+    for name in names:
+        _one_of("symbol", name, NETWORKS)
+    if not names or len(set(names)) < len(names):
+        raise ConfigError(f"symbol is {config.symbol!r}; name each network once, for example voc-fcn32s,voc-fcn16s")
+    _one_of("TRAIN.order", train.order, ORDERS)
+    _one_of("TRAIN.normalization", train.normalization, ("", *NORMALIZATIONS))
+    _one_of("TEST.network", config.TEST.network, ("", *names))
+    for key in PER_STAGE:
+        _check_stages(f"TRAIN.{key}", train[key], len(names), whole=key != "lr")
+    for stage in stages(config):
+        if int(stage.TRAIN.max_iter) % int(stage.TRAIN.snapshot):
+            raise ConfigError(
+                f"TRAIN.snapshot is {stage.TRAIN.snapshot}, which does not divide TRAIN.max_iter {stage.TRAIN.max_iter}"
+            )
+    for share in _numbers("TRAIN.lr_step", train.lr_step):
+        if not 0 < share < 1:
+            raise ConfigError(f"TRAIN.lr_step is {train.lr_step}; it holds shares of a stage, between 0 and 1")
+    if not 0 <= config.network.dropout < 1:
+        raise ConfigError(f"network.dropout is {config.network.dropout}; it must be at least 0 and below 1")
+    leaves = dict(base.flatten(config))
+    for key in "default.frequent network.width network.hidden TRAIN.iter_size TRAIN.BATCH_IMAGES".split():
+        if leaves[key] <= 0:
+            raise ConfigError(f"{key} is {leaves[key]}; it must be positive")
+
+
+def _check_stages(key: str, text: str, count: int, whole: bool) -> None:
+    values = _numbers(key, text)
+    if len(values) not in (1, count):
+        raise ConfigError(f"{key} is {text}: {len(values)} values for {count} networks; give one, or one for each")
+    if min(values) <= 0 or (whole and any(value != int(value) for value in values)):
+        raise ConfigError(f"{key} is {text}; it must be positive{' and whole' if whole else ''}")
+
+
+def _numbers(key: str, text: str) -> List[float]:
+    try:
+        return base.parse_numbers(text)
+    except ConfigError as error:
+        raise ConfigError(f"{key} is {text!r}: {error}") from None
+
+
+def _one_of(key: str, value: str, known) -> None:
+    if value not in known:
+        raise ConfigError(f"{key} is {value!r}; it must be one of {', '.join(map(repr, known))}")

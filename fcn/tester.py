@@ -1,0 +1,138 @@
+"""From a trained network and an image of any size to class scores and labels at that size."""
+
+from __future__ import annotations
+
+from typing import Dict, Iterator, List, Mapping, NamedTuple, Tuple
+
+import mxnet as mx
+import numpy as np
+
+from fcn.symbols import FCN
+from fcn.symbols.fcn import FIRST_STEP
+from lib.core.predictor import Predictor
+from lib.network.receptive_field import reach
+
+Tensors = Mapping[str, np.ndarray]
+
+
+class Piece(NamedTuple):
+    """Part of an image: the rows (or columns) that are kept, inside those the network is given."""
+
+    kept: slice
+    given: slice
+
+
+class Tile(NamedTuple):
+    """Scores of one part of an image."""
+
+    rows: slice
+    columns: slice
+    scores: Dict[str, np.ndarray]  # label map -> (C, h, w)
+
+
+def pieces(length: int, tile: int, margins: Tuple[int, int]) -> List[Piece]:
+    """Cut `length` pixels so that no part given to the network is longer than `tile`.
+
+    margins: pixels in front of and behind a kept part that its scores depend on. Given parts start at multiples of the
+    network's coarsest step, where they meet the same pooling grid as the whole; at the image's ends they have the
+    image's own border. So each score is computed from the same numbers as in one piece.
+
+    Raises ValueError: `tile` is too small for its margins.
+    """
+    if tile <= 0 or length <= tile:
+        return [Piece(slice(0, length), slice(0, length))]
+    before = -(-margins[0] // FIRST_STEP) * FIRST_STEP
+    core = (tile - before - margins[1]) // FIRST_STEP * FIRST_STEP
+    if core < FIRST_STEP:
+        least = before + margins[1] + FIRST_STEP
+        raise ValueError(f"TEST.tile is {tile}; this network looks {margins[0]} pixels around, so {least} is the least")
+    found = []
+    for start in range(0, length, core):
+        kept = slice(start, min(start + core, length))
+        found.append(Piece(kept, slice(max(0, start - before), min(length, kept.stop + margins[1]))))
+    return found
+
+
+class Segmenter:
+    """An FCN with given parameters on one device.
+
+    params: arrays by name, exactly the network's (`fcn.convert.load_exactly`). largest: (height, width) to reserve
+    memory for; larger images work too. tile: images with a longer side are run in pieces of at most this; 0 never.
+    """
+
+    def __init__(
+        self,
+        net: FCN,
+        params: Mapping[str, np.ndarray],
+        ctx: mx.Context,
+        largest: Tuple[int, int] = (1, 1),
+        tile: int = 0,
+    ) -> None:
+        self.net, self.tile = net, tile
+        reaches = [reach(net.layers, head.score, FIRST_STEP) for head in net.heads]
+        self.margins = max(first for first, _ in reaches), max(last for _, last in reaches)
+        bound = [min(side, tile) if tile > 0 else side for side in largest]
+        arrays = {name: mx.nd.array(value) for name, value in params.items()}
+        self.predictor = Predictor(net.test_symbol(), ctx, net.data_shapes(*bound), arrays, {})
+
+    def start(self, tensors: Tensors) -> tuple:
+        """Queue the first forward pass over one image; `finish` takes what this returns.
+
+        tensors: (1, C, H, W) float32 per network input, see `fcn.preprocess`.
+        """
+        height, width = next(iter(tensors.values())).shape[2:]
+        rows = pieces(height, self.tile, self.margins)
+        columns = pieces(width, self.tile, self.margins)
+        places = [(row, column) for row in rows for column in columns]
+        return tensors, places, self._queue(tensors, *places[0])
+
+    def finish(self, started: tuple) -> Iterator[Tile]:
+        """The image's scores part by part; while one is used the next is under way."""
+        tensors, places, outputs = started
+        for number, (row, column) in enumerate(places):
+            ahead = self._queue(tensors, *places[number + 1]) if number + 1 < len(places) else None
+            yield self._tile(row, column, outputs)
+            outputs = ahead
+
+    def _queue(self, tensors: Tensors, row: Piece, column: Piece) -> list:
+        part = {name: array[:, :, row.given, column.given] for name, array in tensors.items()}
+        return self.predictor.start(part)
+
+    def _tile(self, row: Piece, column: Piece, outputs: list) -> Tile:
+        arrays = self.predictor.finish(outputs)
+        top, left = row.given.start, column.given.start
+        inside = np.s_[row.kept.start - top : row.kept.stop - top, column.kept.start - left : column.kept.stop - left]
+        # Outputs are in the order of the heads; their names are those of the operators that made them.
+        scores = {head.label: array[0][(slice(None), *inside)] for head, array in zip(self.net.heads, arrays.values())}
+        return Tile(row.kept, column.kept, scores)
+
+    def scores(self, tensors: Tensors) -> Dict[str, np.ndarray]:
+        """(C, H, W) float32 per label map, before any softmax."""
+        return self._assembled(tensors, lambda score: score, np.float32)
+
+    def segment(self, tensors: Tensors) -> Dict[str, np.ndarray]:
+        """(H, W) uint8 class per label map; the first of equal scores wins (original's behaviour)."""
+        return self._assembled(tensors, best_class, np.uint8)
+
+    def _assembled(self, tensors: Tensors, convert, dtype) -> Dict[str, np.ndarray]:
+        height, width = next(iter(tensors.values())).shape[2:]
+        found: Dict[str, np.ndarray] = {}
+        for tile in self.finish(self.start(tensors)):
+            for label, score in tile.scores.items():
+                part = convert(score)
+                if label not in found:
+                    found[label] = np.empty(part.shape[:-2] + (height, width), dtype)
+                found[label][..., tile.rows, tile.columns] = part
+        return found
+
+
+def best_class(score: np.ndarray) -> np.ndarray:
+    """(C, h, w) -> (h, w) uint8: where the score is highest, the first of equal ones.
+
+    Class by class over contiguous memory, several times faster than argmax over the first axis.
+    """
+    best, label = score[0].copy(), np.zeros(score.shape[1:], np.uint8)
+    for index in range(1, len(score)):
+        np.copyto(label, np.uint8(index), where=score[index] > best)
+        np.maximum(best, score[index], out=best)
+    return label
