@@ -8,6 +8,7 @@
 #ifndef OPERATOR_CXX_GROUP_NORM_GROUP_NORM_H_
 #define OPERATOR_CXX_GROUP_NORM_GROUP_NORM_H_
 
+#include <cfloat>
 #include <cmath>
 
 #include "operator_cxx/common/backend.h"
@@ -62,8 +63,12 @@ struct GroupNormScratch {
         statistics(space->take<GroupStatistics>(n * groups)) {}
 };
 
-// Zero where the ReLU is closed; NaN passes.
-FC_HD float rectified(float gate, float value) { return gate <= 0.f ? 0.f : value; }
+// The ReLU closes below this: with none, never. A threshold instead of a choice keeps the loops free of
+// branches.
+FC_HD float threshold(const GroupNormShape& s) { return s.relu ? FLT_MIN : -HUGE_VALF; }
+
+// 0 where the ReLU is closed, else 1, also for NaN.
+FC_HD float gate(float value, float threshold) { return value < threshold ? 0.f : 1.f; }
 
 // Sums of x - first and of its square. `first`, the row's own first number, keeps the digits of data with a
 // large mean: the variance can be no smaller than what that number itself contributes to it.
@@ -120,18 +125,18 @@ struct Normalise {
   float* out;
   const Normaliser* normalisers;
   int64_t area;
-  bool relu;
+  float threshold;
   struct Row {
     const float* x;
     float* out;
     Normaliser normaliser;
-    bool relu;
+    float threshold;
     FC_HD void operator()(int64_t at) const {
       const float value = normaliser(x[at]);
-      out[at] = relu ? rectified(value, value) : value;
+      out[at] = value < threshold ? 0.f : value;
     }
   };
-  FC_HD Row row(int64_t r) const { return {data + r * area, out + r * area, normalisers[r], relu}; }
+  FC_HD Row row(int64_t r) const { return {data + r * area, out + r * area, normalisers[r], threshold}; }
 };
 
 // One row of the head gradient, as it comes out of the ReLU.
@@ -139,10 +144,8 @@ struct HeadGradient {
   const float* x;
   const float* grad_out;
   Normaliser normaliser;
-  bool relu;
-  FC_HD float operator()(int64_t at) const {
-    return relu ? rectified(normaliser(x[at]), grad_out[at]) : grad_out[at];
-  }
+  float threshold;
+  FC_HD float operator()(int64_t at) const { return grad_out[at] * gate(normaliser(x[at]), threshold); }
 };
 
 struct HeadGradients {
@@ -150,9 +153,9 @@ struct HeadGradients {
   const float* grad_out;
   const Normaliser* normalisers;
   int64_t area;
-  bool relu;
+  float threshold;
   FC_HD HeadGradient row(int64_t r) const {
-    return {data + r * area, grad_out + r * area, normalisers[r], relu};
+    return {data + r * area, grad_out + r * area, normalisers[r], threshold};
   }
 };
 

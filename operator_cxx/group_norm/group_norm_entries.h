@@ -17,7 +17,8 @@ int FC_ENTRY(fullconv_group_norm_fwd)(const float* data, const float* gamma, con
     int failed = sum_rows(backend, begin, rows, s.area, Moments{data, s.area}, scratch.sums);
     if (!failed) failed = backend.for_each(count, JoinMoments{data, gamma, beta, scratch, s, first});
     if (failed) return failed;
-    return map_rows(backend, begin, rows, s.area, Normalise{data, out, scratch.normalisers, s.area, s.relu});
+    return map_rows(backend, begin, rows, s.area,
+                    Normalise{data, out, scratch.normalisers, s.area, threshold(s)});
   };
   return for_blocks(backend, s.n * s.groups, s.rows() * s.area, part);
 }
@@ -31,7 +32,7 @@ int FC_ENTRY(fullconv_group_norm_bwd)(const float* grad_out, const float* data, 
   Workspace space(workspace);
   const GroupNormScratch scratch(&space, n, channels, groups);
   const auto backend = FC_BACKEND(stream);
-  const HeadGradients heads{data, grad_out, scratch.normalisers, s.area, s.relu};
+  const HeadGradients heads{data, grad_out, scratch.normalisers, s.area, threshold(s)};
   const auto part = [&](int64_t first, int64_t count) {
     const int64_t begin = first * s.rows_per_group(), rows = count * s.rows_per_group();
     int failed = sum_rows(backend, begin, rows, s.area, Moments{data, s.area}, scratch.sums);

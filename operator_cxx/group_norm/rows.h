@@ -18,8 +18,9 @@ struct Pair {
   double first, second;
 };
 
-// The least number of elements worth a second thread.
-constexpr int64_t kRowsGrain = 16384;
+// The least number of elements worth a second thread: fewer take less than a millisecond in all, and on a
+// busy machine a thread may wait several for its turn.
+constexpr int64_t kRowsGrain = 500000;
 
 // One row's sums in kSumLanes interleaved parts, which fill the vector registers, then added up pairwise.
 constexpr int kSumLanes = 16;
@@ -29,6 +30,7 @@ inline Pair sum_row(const Row& row, int64_t length) {
   double first[kSumLanes] = {}, second[kSumLanes] = {};
   int64_t at = 0;
   for (; at + kSumLanes <= length; at += kSumLanes) {
+#pragma omp simd
     for (int lane = 0; lane < kSumLanes; ++lane) row.add(at + lane, first + lane, second + lane);
   }
   for (int lane = 0; at + lane < length; ++lane) row.add(at + lane, first + lane, second + lane);
