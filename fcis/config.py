@@ -72,6 +72,9 @@ def _network() -> EasyDict:
     group.NUM_ANCHORS = 9  # follows from ratios and scales when not given
     # ours
     group.BN_TRAINED = False  # False: normalise with the file's statistics, as published
+    # above 0: GroupNorm over so many channels instead of BatchNorm, for training from scratch with few images per
+    # device; 1 is instance normalisation
+    group.GN_CHANNELS = 0
     return group
 
 
@@ -190,6 +193,8 @@ def check(config: EasyDict, given: Set[str]) -> None:
     _one_of("TEST.ITER", config.TEST.ITER, (1, 2))
     _one_of("TEST.MASK_MERGE_RULE", config.TEST.MASK_MERGE_RULE, ("gpu", "cpu"))
     _only_true("TRAIN.END2END", config.TRAIN.END2END, given)
+    if "TEST.MASK_MERGE_RULE" not in given:
+        config.TEST.MASK_MERGE_RULE = "gpu" if config.TEST.USE_GPU_MASK_MERGE else "cpu"
     _only_true("TEST.HAS_RPN", config.TEST.HAS_RPN, given)
     leaves = dict(base.flatten(config))
     positive = "MASK_SIZE default.frequent TRAIN.BATCH_IMAGES TEST.BATCH_IMAGES TRAIN.grad_accumulate"

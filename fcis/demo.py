@@ -129,7 +129,7 @@ def load_model(args: argparse.Namespace) -> tuple:
     raise UsageError(
         f"no model: looked for {path.absolute()}"
         + (f", found epochs {others}: choose with --epoch.\n" if others else ".\n")
-        + "  get one:   put the published fcis_coco-0000.params into model/ (README, section Models)\n"
+        + "  get one:   put the published fcis_coco-0000.params into model/ (README, Pretrained and published models)\n"
         "  train one: python experiments/fcis/fcis_end2end_train_test.py --cfg "
         "experiments/fcis/cfgs/resnet_small_shapes_fcis.yaml\n"
         "  then:      python fcis/demo.py IMAGE --model output/fcis/shapes/resnet_small_shapes_fcis/train/e2e"

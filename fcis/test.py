@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Dict, List, Sequence
 
@@ -14,6 +15,7 @@ from fcis.train_end2end import model_prefix
 from lib.core import atomic, checkpoint, experiment
 from lib.core import config as base
 from lib.core.detections import load_detections, save_detections
+from lib.core.testing import epoch_to_test
 from lib.dataset.image import read_image
 from lib.utils.gallery import write_gallery
 from lib.utils.logger import RunLogger
@@ -37,13 +39,7 @@ class TestRun:
 
     def epoch(self) -> int:
         """TEST.test_epoch, or the newest checkpoint when it is 0."""
-        epoch = self.config.TEST.test_epoch or checkpoint.latest(self.prefix)
-        if not epoch:
-            raise checkpoint.CheckpointError(
-                f"{self.prefix}-*.params: no checkpoint to test. Train first (fcis_end2end_train_test.py with the same "
-                "--cfg), or set TEST.test_epoch and put the file there"
-            )
-        return epoch
+        return epoch_to_test(self.prefix, self.config.TEST.test_epoch, "fcis_end2end_train_test.py")
 
     def detectors(self) -> List[Detector]:
         """One detector per device, with the raw box weights: BoxParser applies the targets' normalisation itself."""
@@ -58,7 +54,10 @@ class TestRun:
 
     def key(self) -> Dict:
         """What determines the detections: a file made under another key is not reused."""
-        settings = {k: str(v) for k, v in base.flatten(self.config) if not k.startswith(("TRAIN.", "default."))}
+        used = ("TRAIN.BBOX_MEANS", "TRAIN.BBOX_STDS")
+        settings = {
+            k: str(v) for k, v in base.flatten(self.config) if k in used or not k.startswith(("TRAIN.", "default."))
+        }
         path = checkpoint.params_path(self.prefix, self.epoch())
         checkpoint.verify(path)
         return {"params": atomic.sha256(path), "images": [str(i) for i in self.imdb.image_ids], "config": settings}
@@ -77,10 +76,10 @@ class TestRun:
     def run(self) -> Dict[str, float]:
         """Detect, evaluate, draw; returns the scores by name."""
         all_boxes, all_masks = self.detections()
-        scores = self.imdb.evaluate_masks(all_boxes, all_masks, str(self.folder / "results"))
+        scores = self.imdb.evaluate_masks(all_boxes, all_masks, str(self.folder / "results"), self.config.BINARY_THRESH)
+        atomic.write_text(str(self.folder / "scores.json"), json.dumps(scores, indent=1) + "\n")
         self.draw(all_boxes, all_masks)
-        for name, value in scores.items():
-            self.logger.info(f"{name}: {value:.4f}" if value >= 0 else f"{name}: n/a (no such objects)")
+        self.logger.info(f"scores in percent (also in {self.folder / 'scores.json'})\n{self.imdb.score_table(scores)}")
         return scores
 
     def draw(self, all_boxes, all_masks) -> None:

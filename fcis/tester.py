@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Callable, Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
 import mxnet as mx
@@ -15,6 +14,7 @@ from lib.bbox.transform import clip_boxes
 from lib.core.loader import prefetch
 from lib.core.matching import expected_shapes, match_params
 from lib.core.predictor import Predictor
+from lib.core.testing import StepClock, in_turn
 from lib.mask.voting import mask_voting
 from lib.nms.nms import nms
 
@@ -131,42 +131,17 @@ def _predictions(detectors, roidb, order, clock) -> Iterator[Tuple[int, RoiPredi
     def load(index: int):
         return index, load_input(roidb[index], config, np.random.RandomState(0))
 
-    def finish(detector: Detector, index: int, im_info: np.ndarray, outputs) -> Tuple[int, RoiPredictions]:
+    def start(detector: Detector, item):
+        clock.lap("data")
+        index, (data, im_info) = item
+        return index, im_info, detector.predictor.start({"data": data, "im_info": im_info[None]})
+
+    def finish(detector: Detector, started) -> Tuple[int, RoiPredictions]:
+        index, im_info, outputs = started
         arrays = detector.predictor.finish(outputs)
         clock.lap("net")
         size = (roidb[index]["height"], roidb[index]["width"])
         return index, roi_predictions(arrays, float(im_info[2]), size, config)
 
     loaded = prefetch(order, load, config.default.num_workers, name=lambda index: roidb[index]["image"])
-    flying: List[tuple] = []
-    for turn, (index, (data, im_info)) in enumerate(loaded):
-        clock.lap("data")
-        detector = detectors[turn % len(detectors)]
-        flying.append((detector, index, im_info, detector.predictor.start({"data": data, "im_info": im_info[None]})))
-        if len(flying) > len(detectors):
-            yield finish(*flying.pop(0))
-    while flying:
-        yield finish(*flying.pop(0))
-
-
-class StepClock:
-    """Seconds per image spent waiting for data, for the network and in post-processing; a line now and then."""
-
-    def __init__(self, total: int, frequent: int, log: Callable[[str], None]) -> None:
-        self.total, self.frequent, self.log = total, max(1, frequent), log
-        self.seconds: Dict[str, float] = {"data": 0.0, "net": 0.0, "post": 0.0}
-        self.done = 0
-        self.last = time.time()
-
-    def lap(self, part: str) -> None:
-        """Book the time since the last lap to `part`."""
-        now = time.time()
-        self.seconds[part] += now - self.last
-        self.last = now
-
-    def count(self) -> None:
-        """One image is finished."""
-        self.done += 1
-        if self.done % self.frequent == 0 or self.done == self.total:
-            parts = " ".join(f"{name} {spent / self.done:.4f}s" for name, spent in self.seconds.items())
-            self.log(f"testing {self.done}/{self.total} {parts}")
+    return in_turn(detectors, loaded, start, finish)

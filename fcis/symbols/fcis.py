@@ -8,10 +8,11 @@ Dimension letters: N images, A anchors per cell, h,w feature size, R rois, C cla
 
 from __future__ import annotations
 
-from typing import Dict, List, NamedTuple, Tuple
+from typing import List, NamedTuple, Tuple
 
 import mxnet as mx
 
+from lib.network.norm import norm_of
 from lib.network.resnet import resnet_v1
 from lib.operators.box_annotator_ohem import box_annotator_ohem
 from lib.operators.box_parser import box_parser
@@ -26,7 +27,6 @@ GROUP = 7
 
 DATA_NAMES = ("data", "im_info", "gt_boxes", "gt_masks", "seed")
 LABEL_NAMES = ("proposal_label", "proposal_bbox_target", "proposal_bbox_weight")
-TEST_DATA_NAMES = ("data", "im_info")
 NEW_LAYERS = ("rpn_conv_3x3", "rpn_cls_score", "rpn_bbox_pred", "conv_new_1", "fcis_cls_seg", "fcis_bbox")
 """Layers without pretrained weights: normal(0, 0.01) weights, zero biases."""
 
@@ -57,7 +57,7 @@ class FCIS:
         if self.stride not in STAGES:
             raise ValueError(f"network.RPN_FEAT_STRIDE={self.stride}: known strides are {sorted(STAGES)}")
         backbone = config.symbol[: -len("_fcis")] if config.symbol.endswith("_fcis") else config.symbol
-        self.backbone = resnet_v1(backbone, trained_norm=bool(network.BN_TRAINED))
+        self.backbone = resnet_v1(backbone, norm_of(network.BN_TRAINED, network.GN_CHANNELS))
 
     # ---------------------------------------------------------------------------------------------- the maps
 
@@ -71,11 +71,9 @@ class FCIS:
 
     def rpn(self, feature: mx.sym.Symbol) -> Tuple[mx.sym.Symbol, mx.sym.Symbol]:
         """Region proposal head; its width follows the backbone's (512 at full width)."""
-        hidden = mx.sym.Convolution(
-            feature, name="rpn_conv_3x3", kernel=(3, 3), pad=(1, 1), num_filter=self.backbone.channels(512)
-        )
-        hidden = self.normalized(hidden, "bn_rpn")
-        hidden = mx.sym.Activation(hidden, act_type="relu", name="rpn_relu")
+        channels = self.backbone.channels(512)
+        hidden = mx.sym.Convolution(feature, name="rpn_conv_3x3", kernel=(3, 3), pad=(1, 1), num_filter=channels)
+        hidden = self.hidden(hidden, channels, "bn_rpn", "rpn_relu")
         score = mx.sym.Convolution(hidden, name="rpn_cls_score", kernel=(1, 1), num_filter=2 * self.num_anchors)
         delta = mx.sym.Convolution(hidden, name="rpn_bbox_pred", kernel=(1, 1), num_filter=4 * self.num_anchors)
         return score, delta
@@ -83,11 +81,9 @@ class FCIS:
     def score_maps(self, feature: mx.sym.Symbol) -> Tuple[mx.sym.Symbol, mx.sym.Symbol]:
         """Inside/outside score maps of all classes and the class-agnostic box maps."""
         attributes = {"lr_mult": "3.00"} if self.config.TRAIN.CONVNEW3 else None
-        hidden = mx.sym.Convolution(
-            feature, name="conv_new_1", kernel=(1, 1), num_filter=self.backbone.channels(1024), attr=attributes
-        )
-        hidden = self.normalized(hidden, "bn_new_1")
-        hidden = mx.sym.Activation(hidden, act_type="relu", name="relu_new_1")
+        channels = self.backbone.channels(1024)
+        hidden = mx.sym.Convolution(feature, name="conv_new_1", kernel=(1, 1), num_filter=channels, attr=attributes)
+        hidden = self.hidden(hidden, channels, "bn_new_1", "relu_new_1")
         cells = GROUP * GROUP
         cls_seg = mx.sym.Convolution(
             hidden,
@@ -98,14 +94,14 @@ class FCIS:
         bbox = mx.sym.Convolution(hidden, name="fcis_bbox", kernel=(1, 1), num_filter=4 * self.num_reg_classes * cells)
         return cls_seg, bbox
 
-    def normalized(self, data: mx.sym.Symbol, name: str) -> mx.sym.Symbol:
-        """A head's hidden layer: as published, or with BatchNorm in networks trained from scratch.
+    def hidden(self, data: mx.sym.Symbol, channels: int, norm: str, relu: str) -> mx.sym.Symbol:
+        """ReLU of a head's hidden layer; normalised first where the backbone trains its normalisation too.
 
         Without pretrained features to start from, an unnormalised head learns the classes many times slower.
         """
-        if not self.config.network.BN_TRAINED:
-            return data
-        return mx.sym.BatchNorm(data, name=name, fix_gamma=False, eps=1e-5)
+        if self.config.network.BN_TRAINED or self.config.network.GN_CHANNELS:
+            return self.backbone.norm(data, norm, channels, relu)
+        return mx.sym.Activation(data, act_type="relu", name=relu)
 
     # ------------------------------------------------------------------------------------- pooling and heads
 
@@ -296,8 +292,3 @@ def feature_shape(symbol: mx.sym.Symbol, height: int, width: int) -> Tuple[int, 
     scores = symbol.get_internals()["rpn_cls_score_output"]
     _, shapes, _ = scores.infer_shape(data=(1, 3, height, width))
     return int(shapes[0][2]), int(shapes[0][3])
-
-
-def initial_arrays(symbol: mx.sym.Symbol, shapes: Dict[str, tuple], prefix_filter=NEW_LAYERS) -> List[str]:
-    """Names of the arrays that start from random numbers when a pretrained backbone is given."""
-    return [name for name in symbol.list_arguments() if name.rsplit("_", 1)[0] in prefix_filter and name in shapes]

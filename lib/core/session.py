@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Callable, Dict, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
 
 import mxnet as mx
 
-from lib.core import checkpoint, experiment
+from lib.core import atomic, checkpoint, experiment
 from lib.core import config as base
 from lib.core.engine import Progress, fit
+from lib.core.matching import match_params
 from lib.core.metric import MetricSet
 from lib.core.trainer import Trainer
 from lib.utils.curves import write_curves
@@ -30,15 +31,20 @@ class Session:
     symbol: mx.sym.Symbol
     trainer: Trainer
     loader: Any
+    units: Mapping[str, Tuple[str, int]] = {}
+    """What an array's first axis counts, for the message about a checkpoint that does not fit (`match_params`)."""
 
     def __init__(self, config, name: str, prefix: Path, classes: Mapping[str, Sequence[str]]) -> None:
-        self.config, self.prefix = config, Path(prefix)
+        self.config, self.prefix, self.classes = config, Path(prefix), classes
         experiment.seed_all(config.TRAIN.seed)
         self.logger = RunLogger(self.prefix.parent, name, config.default.tensorboard)
-        for suffix, names in classes.items():
-            file = self.prefix.parent / f"{self.prefix.name}-classes{suffix}.txt"
-            file.write_text("\n".join(names) + "\n", encoding="utf-8")
-        base.save(config, str(self.prefix.parent / f"{self.prefix.name}-config.yaml"))
+
+    def describe(self) -> None:
+        """Class names and resolved config beside the checkpoints, for the demo and for people."""
+        for suffix, names in self.classes.items():
+            file = self.prefix.with_name(f"{self.prefix.name}-classes{suffix}.txt")
+            atomic.write_text(str(file), "\n".join(names) + "\n")
+        base.save(self.config, str(self.prefix.with_name(f"{self.prefix.name}-config.yaml")))
 
     def start_weights(self) -> None:
         """Give the trainer the weights that training starts from."""
@@ -51,10 +57,12 @@ class Session:
     def restore(self, epoch: Optional[int] = None) -> int:
         """Take up the state after `epoch`, or after the newest whole one; returns the epoch to go on with.
 
-        Raises CheckpointError: nothing to resume from.
+        Raises CheckpointError: nothing to resume from, or arrays that do not fit the network.
         """
         state = checkpoint.load_state(str(self.prefix), epoch)
-        self.trainer.set_params(state.arg_params, state.aux_params)
+        shapes = self.trainer.param_shapes()
+        params = match_params(shapes, state.arg_params, state.aux_params, units=self.units, source=state.path)
+        self.trainer.set_params(*params)
         self.trainer.set_momentum(state.momentum)
         self.trainer.num_update = state.progress["num_update"]
         self.logger.info(f"resumed from {state.path} after update {self.trainer.num_update}")
@@ -76,6 +84,7 @@ class Session:
         images_per_update: int,
     ) -> None:  # fmt: skip
         """Train over `epochs`, with a line of progress now and then and a checkpoint after each."""
+        self.describe()
         updates = len(epochs) * (len(self.loader) // self.trainer.batches_per_step)
         frequent = self.config.default.frequent
         progress = Progress(self.logger.info, self.logger.record, frequent, images_per_update, updates)

@@ -83,7 +83,9 @@ class COCO(IMDB):
             partial(rasterise, segmentations, size),
         )
 
-    def evaluate_masks(self, all_boxes: Sequence, all_masks: Sequence, output_dir: str) -> dict[str, float]:
+    def evaluate_masks(
+        self, all_boxes: Sequence, all_masks: Sequence, output_dir: str, binary_thresh: float = 0.4
+    ) -> dict[str, float]:
         """COCO mask AP by pycocotools, after writing the results json (lib.evaluation.coco)."""
         from lib.evaluation.coco import evaluate_coco
 
@@ -96,8 +98,15 @@ class COCO(IMDB):
             all_masks,
             [(image["height"], image["width"]) for image in self.images],
             output_dir,
+            binary_thresh,
             result_name=os.path.basename(self.image_set),
         )
+
+    def score_table(self, scores: dict[str, float]) -> str:
+        """COCO's twelve numbers and AP per class, for masks and boxes, in percent."""
+        from lib.evaluation.coco import format_table
+
+        return format_table(scores, self.classes)
 
 
 class ImageFinder:

@@ -52,12 +52,18 @@ class IMDB:
         """The entry of image_ids[index], read and checked afresh. Raises DatasetError or ImageError."""
         raise NotImplementedError
 
-    def evaluate_masks(self, all_boxes: Sequence, all_masks: Sequence, output_dir: str) -> dict[str, float]:
+    def evaluate_masks(
+        self, all_boxes: Sequence, all_masks: Sequence, output_dir: str, binary_thresh: float = 0.4
+    ) -> dict[str, float]:
         """Score detections, in original pixels.
 
-        all_boxes[class][image]: (m, 5) x1, y1, x2, y2, score. all_masks[class][image]: (m, 21, 21)
-        probabilities.
+        all_boxes[class][image]: (m, 5) x1, y1, x2, y2, score. all_masks[class][image]: (m, M, M)
+        probabilities; a pixel is on from binary_thresh.
         """
+        raise NotImplementedError
+
+    def score_table(self, scores: dict[str, float]) -> str:
+        """What `evaluate_masks` returned, as lines for people."""
         raise NotImplementedError
 
 
@@ -79,7 +85,9 @@ class ConcatIMDB(IMDB):
     def roidb(self) -> Roidb:
         return [entry for part in self.parts for entry in part.roidb()]
 
-    def evaluate_masks(self, all_boxes: Sequence, all_masks: Sequence, output_dir: str) -> dict[str, float]:
+    def evaluate_masks(
+        self, all_boxes: Sequence, all_masks: Sequence, output_dir: str, binary_thresh: float = 0.4
+    ) -> dict[str, float]:
         raise DatasetError(f"{self.name} is several image sets: test them one at a time")
 
 

@@ -85,11 +85,19 @@ class PascalVOC(IMDB):
             f"ImageSets/Main/{self.image_set}.txt"
         )
 
-    def evaluate_masks(self, all_boxes: Sequence, all_masks: Sequence, output_dir: str) -> dict[str, float]:
+    def evaluate_masks(
+        self, all_boxes: Sequence, all_masks: Sequence, output_dir: str, binary_thresh: float = 0.4
+    ) -> dict[str, float]:
         """mAP^r at mask IoU 0.5 and 0.7 with the SDS protocol (lib.evaluation.sds_mapr)."""
         from lib.evaluation.sds_mapr import evaluate_sds
 
-        return evaluate_sds(GroundTruth(self.roidb()), self.classes, all_boxes, all_masks)
+        return evaluate_sds(GroundTruth(self.roidb()), self.classes, all_boxes, all_masks, binary_thresh)
+
+    def score_table(self, scores: dict[str, float]) -> str:
+        """AP^r per class and their mean, in percent."""
+        from lib.evaluation.sds_mapr import format_table
+
+        return format_table(scores, self.classes)
 
 
 class GroundTruth(Sequence):

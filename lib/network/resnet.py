@@ -10,6 +10,8 @@ from typing import Dict, List, NamedTuple, Sequence
 
 import mxnet as mx
 
+from lib.network.norm import Norm, fixed_batch_norm
+
 
 class ResNetSpec(NamedTuple):
     """What distinguishes one ResNet from another.
@@ -41,52 +43,45 @@ def block_names(stage: int, units: int, numbered: bool) -> List[str]:
 
 
 class ResNetBuilder:
-    """Builds the symbol of one ResNet.
+    """Builds the symbol of one ResNet; `norm` is the normalisation after every convolution."""
 
-    trained_norm: False keeps every BatchNorm at its stored statistics (`use_global_stats`), as fine-tuning
-    detectors do; True trains with batch statistics, for networks that start from scratch.
-    """
-
-    def __init__(self, spec: ResNetSpec, trained_norm: bool = False) -> None:
+    def __init__(self, spec: ResNetSpec, norm: Norm = fixed_batch_norm) -> None:
         self.spec = spec
-        self.trained_norm = trained_norm
+        self.norm = norm
 
     def channels(self, published: int) -> int:
         """Channel count at this width, a multiple of 16, the block of the processor's fast convolutions."""
         return max(16, int(round(published * self.spec.width / 16)) * 16)
 
-    def conv_norm(self, data: mx.sym.Symbol, conv: str, norm: str, **attributes) -> mx.sym.Symbol:
-        """Convolution without bias, then BatchNorm (eps 1e-5, gamma used)."""
-        data = mx.sym.Convolution(data, name=conv, no_bias=True, **attributes)
-        return mx.sym.BatchNorm(data, name=norm, use_global_stats=not self.trained_norm, fix_gamma=False, eps=1e-5)
-
-    def branch(self, data: mx.sym.Symbol, block: str, part: str, **attributes) -> mx.sym.Symbol:
-        """One convolution of a block: `res<block>_branch<part>` with its BatchNorm `bn<block>_branch<part>`."""
-        return self.conv_norm(data, f"res{block}_branch{part}", f"bn{block}_branch{part}", **attributes)
+    def branch(
+        self, data: mx.sym.Symbol, block: str, part: str, channels: int, relu: bool = True, **attributes
+    ) -> mx.sym.Symbol:
+        """A block's convolution `res<block>_branch<part>`, its normalisation `bn<block>_branch<part>` and ReLU."""
+        name = f"res{block}_branch{part}"
+        data = mx.sym.Convolution(data, name=name, num_filter=channels, no_bias=True, **attributes)
+        return self.norm(data, f"bn{block}_branch{part}", channels, f"{name}_relu" if relu else None)
 
     def bottleneck(
         self, data: mx.sym.Symbol, block: str, width: int, stride: int, dilate: int, project: bool
     ) -> mx.sym.Symbol:
         """1x1 (carrying the stride) - 3x3 (carrying the dilation) - 1x1, plus the identity or a projection."""
-        shortcut = data
+        shortcut, step, around = data, (stride, stride), (dilate, dilate)
         if project:
-            shortcut = self.branch(data, block, "1", num_filter=4 * width, kernel=(1, 1), stride=(stride, stride))
-        body = self.branch(data, block, "2a", num_filter=width, kernel=(1, 1), stride=(stride, stride))
-        body = mx.sym.Activation(body, act_type="relu", name=f"res{block}_branch2a_relu")
-        body = self.branch(
-            body, block, "2b", num_filter=width, kernel=(3, 3), pad=(dilate, dilate), dilate=(dilate, dilate)
-        )
-        body = mx.sym.Activation(body, act_type="relu", name=f"res{block}_branch2b_relu")
-        body = self.branch(body, block, "2c", num_filter=4 * width, kernel=(1, 1))
+            shortcut = self.branch(data, block, "1", 4 * width, relu=False, kernel=(1, 1), stride=step)
+        body = self.branch(data, block, "2a", width, kernel=(1, 1), stride=step)
+        body = self.branch(body, block, "2b", width, kernel=(3, 3), pad=around, dilate=around)
+        body = self.branch(body, block, "2c", 4 * width, relu=False, kernel=(1, 1))
+        # elementwise, not broadcast: oneDNN fuses it with the convolution and needs half the memory.
         body = mx.sym.elemwise_add(shortcut, body, name=f"res{block}")
         return mx.sym.Activation(body, act_type="relu", name=f"res{block}_relu")
 
     def stem(self, data: mx.sym.Symbol) -> mx.sym.Symbol:
         """7x7/2 convolution and 3x3/2 max pooling with Caffe's ceiling rule."""
-        data = self.conv_norm(
-            data, "conv1", "bn_conv1", num_filter=self.channels(64), kernel=(7, 7), stride=(2, 2), pad=(3, 3)
+        channels = self.channels(64)
+        data = mx.sym.Convolution(
+            data, name="conv1", num_filter=channels, kernel=(7, 7), stride=(2, 2), pad=(3, 3), no_bias=True
         )
-        data = mx.sym.Activation(data, act_type="relu", name="conv1_relu")
+        data = self.norm(data, "bn_conv1", channels, "conv1_relu")
         return mx.sym.Pooling(
             data, name="pool1", kernel=(3, 3), stride=(2, 2), pool_type="max", pooling_convention="full"
         )
@@ -109,8 +104,8 @@ class ResNetBuilder:
         return stages
 
 
-def resnet_v1(name: str, trained_norm: bool = False) -> ResNetBuilder:
-    """Builder of a named ResNet; KeyError lists the known names."""
+def resnet_v1(name: str, norm: Norm = fixed_batch_norm) -> ResNetBuilder:
+    """Builder of a named ResNet; ValueError lists the known names."""
     if name not in RESNETS:
-        raise KeyError(f"no backbone named {name!r}; known: {', '.join(sorted(RESNETS))}")
-    return ResNetBuilder(RESNETS[name], trained_norm)
+        raise ValueError(f"no backbone named {name!r}; known: {', '.join(sorted(RESNETS))}")
+    return ResNetBuilder(RESNETS[name], norm)

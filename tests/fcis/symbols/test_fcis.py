@@ -138,5 +138,5 @@ def test_small_networks_give_finite_losses_and_gradients(stride, options):
 
 
 def test_unknown_backbone_and_stride_name_what_is_known():
-    with pytest.raises(KeyError, match="resnet_v1_101"):
+    with pytest.raises(ValueError, match="resnet_v1_101"):
         FCIS(fcis_config.load(VOC, ["symbol", "resnet_v9_fcis"]))

@@ -102,3 +102,13 @@ def test_pool_bounds_its_executors_and_shares_parameters():
         outputs.append(pool.forward(batch, is_train=False)[0].asnumpy())
         assert len(pool._executors) <= 3
     np.testing.assert_allclose(outputs, np.repeat(outputs[:1], len(outputs), axis=0), rtol=1e-5)
+
+
+def test_parameters_that_are_not_finite_are_named_however_many_there_are():
+    net = mx.sym.Variable("data")
+    for index in range(130):
+        net = mx.sym.FullyConnected(net, num_hidden=2, name=f"layer{index}")
+    trainer = Trainer(mx.sym.MakeLoss(net), [mx.cpu()], {"data": (1, 2)})
+    assert len(trainer.learned) == 260 and trainer.diverged() == []
+    trainer.pools[0].params["layer120_bias"][:] = np.inf
+    assert trainer.diverged() == ["layer120_bias"]
