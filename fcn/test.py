@@ -140,13 +140,15 @@ def judge(
 
 
 def summary(results: Mapping[str, Mapping[str, Scores]]) -> str:
-    """One line per network and task, in percent."""
-    lines = [f"{'network':<24}{'task':<8}{'pixel acc.':>11}{'mean acc.':>11}{'mean IU':>9}{'f.w. IU':>9}"]
+    """One line per network and task, in percent; "in truth" is mean IU without the classes the truth does not have."""
+    columns = ("pixel acc.", "mean acc.", "mean IU", "in truth", "f.w. IU")
+    lines = [f"{'network':<24}{'task':<8}" + "".join(f"{column:>12}" for column in columns)]
     for name, tasks in results.items():
         for task, found in tasks.items():
-            values = (found.overall_accuracy, found.mean_accuracy, found.mean_iu, found.fwavacc)
-            numbers = "".join(f"{100 * value:>{width}.2f}" for value, width in zip(values, (11, 11, 9, 9)))
-            lines.append(f"{name:<24}{task:<8}{numbers}")
+            values = (
+                found.overall_accuracy, found.mean_accuracy, found.mean_iu, found.mean_iu_present, found.fwavacc,
+            )  # fmt: skip
+            lines.append(f"{name:<24}{task:<8}" + "".join(f"{100 * value:>12.2f}" for value in values))
     return "\n".join(lines)
 
 
