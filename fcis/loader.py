@@ -16,6 +16,7 @@ from lib.mask.transform import resize_masks
 from lib.rpn.assign_anchor import AnchorConfig, assign_anchor
 
 Sample = Dict[str, np.ndarray]
+Place = Tuple[int, List[int], List[int]]
 FILLS = {"gt_boxes": -1.0, "proposal_label": -1.0}
 LEAST_SIDE = 5
 """Pixels of input that convolution and pooling of stride 2 at the start of a backbone need."""
@@ -36,15 +37,17 @@ def padded_count(count: int) -> int:
 class TrainLoader:
     """Batches for `FCIS.train_symbol`, `config.TRAIN.BATCH_IMAGES` images each.
 
-    roidb: entries of `lib.dataset` with at least one object. group: batches consumed by one update, which aspect
-    grouping keeps to one orientation.
+    roidb: entries of `lib.dataset` with at least one object. share: batches this worker consumes per update; the images
+    of one update, of all workers together, have one orientation where possible. worker: (rank, workers) in distributed
+    training; every worker knows the whole order and takes its own part of each update.
     """
 
-    def __init__(self, roidb: List[dict], config, symbol: mx.sym.Symbol, group: int) -> None:
-        self.roidb = roidb
-        self.config = config
-        self.symbol = symbol
-        self.group = group * config.TRAIN.BATCH_IMAGES
+    def __init__(
+        self, roidb: List[dict], config, symbol: mx.sym.Symbol, share: int, worker: Tuple[int, int] = (0, 1)
+    ) -> None:
+        self.roidb, self.config, self.symbol = roidb, config, symbol
+        self.share, (self.rank, self.workers) = share, worker
+        self.group = share * self.workers * config.TRAIN.BATCH_IMAGES
         if len(roidb) < self.group:
             raise ValueError(
                 f"{len(roidb)} training images are fewer than the {self.group} one update takes: use fewer devices, "
@@ -55,8 +58,8 @@ class TrainLoader:
         self.feature_shape = lru_cache(maxsize=None)(lambda h, w: feature_shape(symbol, h, w))
 
     def __len__(self) -> int:
-        """Batches per epoch; the images that do not fill an update are left out."""
-        return len(self.roidb) // self.group * self.group // self.config.TRAIN.BATCH_IMAGES
+        """Batches of this worker per epoch; the images that do not fill an update are left out."""
+        return len(self.roidb) // self.group * self.share
 
     def order(self, epoch: int) -> np.ndarray:
         """Indices into the roidb in this epoch's order."""
@@ -69,25 +72,28 @@ class TrainLoader:
         sizes = [(entry["width"], entry["height"]) for entry in self.roidb]
         return aspect_grouped_order(*zip(*sizes), self.group, rng)
 
-    def epoch(self, epoch: int) -> Iterator[Sample]:
-        """Batches of one epoch, prepared by threads."""
+    def plan(self, epoch: int) -> List[Place]:
+        """This worker's batches of an epoch: (epoch, places in the epoch's order, indices into the roidb) each."""
         images = self.config.TRAIN.BATCH_IMAGES
-        order = self.order(epoch)[: len(self) * images]
-        places = [
+        order = self.order(epoch)[: len(self.roidb) // self.group * self.group]
+        return [
             (epoch, [i * images + k for k in range(images)], indices)
             for i, indices in enumerate(batches_of(order, images))
+            if i // self.share % self.workers == self.rank
         ]
-        return prefetch(places, self._batch, self.config.default.num_workers, name=self._names)
+
+    def epoch(self, epoch: int) -> Iterator[Sample]:
+        """Batches of one epoch, prepared by threads."""
+        return prefetch(self.plan(epoch), self._batch, self.config.default.num_workers, name=self._names)
 
     def items(self, epoch: int, place: int) -> List[str]:
-        """Image files of the batch at `place` in the epoch, for error messages."""
-        images = self.config.TRAIN.BATCH_IMAGES
-        return [self.roidb[i]["image"] for i in self.order(epoch)[place * images : (place + 1) * images]]
+        """Image files of this worker's batch number `place` in the epoch, for error messages."""
+        return [self.roidb[index]["image"] for index in self.plan(epoch)[place][2]]
 
-    def _names(self, item: Tuple[int, List[int], List[int]]) -> str:
+    def _names(self, item: Place) -> str:
         return ", ".join(self.roidb[index]["image"] for index in item[2])
 
-    def _batch(self, item: Tuple[int, List[int], List[int]]) -> Sample:
+    def _batch(self, item: Place) -> Sample:
         epoch, places, indices = item
         samples = [
             self.sample(self.roidb[index], sample_seed(self.config.TRAIN.seed, epoch, place))

@@ -54,8 +54,9 @@ class Training(Session):
             self.symbol, run.contexts, largest_shapes(config, self.symbol, self.roidb), config.network.FIXED_PARAMS,
             train.momentum, train.wd, train.grad_accumulate, config.default.kvstore,
         )  # fmt: skip
-        self.loader = TrainLoader(self.roidb, config, self.symbol, self.trainer.batches_per_step)
-        self.images_per_update = self.trainer.batches_per_step * train.BATCH_IMAGES
+        batches, worker = self.trainer.batches_per_step, self.trainer.worker
+        self.loader = TrainLoader(self.roidb, config, self.symbol, batches, worker)
+        self.images_per_update = batches * worker[1] * train.BATCH_IMAGES
         self.updates_per_epoch = len(self.loader) // self.trainer.batches_per_step
 
     def begin(self, resume: bool) -> int:

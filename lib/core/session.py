@@ -69,7 +69,9 @@ class Session:
         return state.epoch
 
     def save(self, epoch: int) -> None:
-        """Checkpoint after epoch `epoch` (file number epoch + 1)."""
+        """Checkpoint after epoch `epoch` (file number epoch + 1); in distributed training the first worker's task."""
+        if self.trainer.worker[0] != 0:
+            return
         prefix = str(self.prefix)
         args, aux = self.trainer.get_params()
         checkpoint.save_params(prefix, epoch + 1, self.symbol, {**args, **self.derived_params(args)}, aux)
@@ -84,7 +86,8 @@ class Session:
         images_per_update: int,
     ) -> None:  # fmt: skip
         """Train over `epochs`, with a line of progress now and then and a checkpoint after each."""
-        self.describe()
+        if self.trainer.worker[0] == 0:
+            self.describe()
         updates = len(epochs) * (len(self.loader) // self.trainer.batches_per_step)
         frequent = self.config.default.frequent
         progress = Progress(self.logger.info, self.logger.record, frequent, images_per_update, updates)

@@ -61,6 +61,11 @@ class Trainer:
         self.num_update = 0
 
     @property
+    def worker(self) -> Tuple[int, int]:
+        """(rank, number of workers) of this process in distributed training; (0, 1) otherwise."""
+        return (self.store.rank, self.store.num_workers) if self.store is not None else (0, 1)
+
+    @property
     def batches_per_step(self) -> int:
         """Batches one update consumes on this worker."""
         return len(self.pools) * self.accumulate

@@ -35,15 +35,16 @@ class RunLogger:
         stem = f"{name}_{time.strftime('%Y-%m-%d-%H-%M')}"
         self.log_path, self.jsonl_path = folder / f"{stem}.log", folder / f"{stem}.jsonl"
         self.logger = logging.getLogger(f"fullconv.{folder.resolve()}.{name}")
-        self.logger.setLevel(logging.INFO)
-        self.logger.propagate = False
+        # What data sets, checkpoints and evaluation have to say belongs into the run's log too.
+        self.loggers = (self.logger, logging.getLogger("lib"))
         self._close_handlers()
-        for handler in (
-            logging.StreamHandler(sys.stdout),
-            logging.FileHandler(self.log_path, encoding="utf-8"),
-        ):
+        handlers = (logging.StreamHandler(sys.stdout), logging.FileHandler(self.log_path, encoding="utf-8"))
+        for handler in handlers:
             handler.setFormatter(logging.Formatter(FORMAT))
-            self.logger.addHandler(handler)
+        for logger in self.loggers:
+            logger.setLevel(logging.INFO)
+            logger.propagate = False
+            logger.handlers.extend(handlers)
         self.events = _event_writer(folder / "tensorboard") if tensorboard else None
 
     def info(self, line: str) -> None:
@@ -75,9 +76,11 @@ class RunLogger:
             self.events.close()
 
     def _close_handlers(self) -> None:
-        for handler in list(self.logger.handlers):
-            self.logger.removeHandler(handler)
-            handler.close()
+        for logger in self.loggers:
+            for handler in list(logger.handlers):
+                logger.removeHandler(handler)
+                handler.close()
+            logger.propagate = True
 
 
 def _plain(value: Any) -> Any:

@@ -23,7 +23,7 @@ def setup(tmp_path_factory):
 
 def test_batches_have_what_the_symbol_asks_for(setup):
     config, roidb, symbol = setup
-    batch = next(TrainLoader(roidb, config, symbol, group=1).epoch(0))
+    batch = next(TrainLoader(roidb, config, symbol, share=1).epoch(0))
     assert set(batch) == set(DATA_NAMES + LABEL_NAMES)
     shapes = {name: value.shape for name, value in batch.items()}
     arguments, outputs, _ = symbol.infer_shape(**shapes)
@@ -36,7 +36,7 @@ def test_same_seed_same_batches_whatever_the_threads(setup):
     runs = []
     for workers in (0, 1, 3):
         config.default.num_workers = workers
-        runs.append(list(TrainLoader(roidb, config, symbol, group=1).epoch(2)))
+        runs.append(list(TrainLoader(roidb, config, symbol, share=1).epoch(2)))
     for run in runs[1:]:
         for a, b in zip(runs[0], run):
             for name in a:
@@ -45,7 +45,7 @@ def test_same_seed_same_batches_whatever_the_threads(setup):
 
 def test_epochs_and_seeds_differ(setup):
     config, roidb, symbol = setup
-    loader = TrainLoader(roidb, config, symbol, group=1)
+    loader = TrainLoader(roidb, config, symbol, share=1)
     assert list(loader.order(0)) != list(loader.order(1))
     assert len({sample_seed(3, e, p) for e in range(20) for p in range(50)}) > 990
     assert all(0 <= sample_seed(s, 1, 1) < 2**24 for s in range(100))
@@ -56,7 +56,7 @@ def test_an_epoch_uses_every_image_at_most_once(setup, images):
     config, roidb, symbol = setup
     config.TRAIN.BATCH_IMAGES = images
     try:
-        loader = TrainLoader(roidb, config, symbol, group=3)
+        loader = TrainLoader(roidb, config, symbol, share=3)
         batches = list(loader.epoch(0))
     finally:
         config.TRAIN.BATCH_IMAGES = 1
@@ -66,7 +66,7 @@ def test_an_epoch_uses_every_image_at_most_once(setup, images):
 
 def test_flipped_image_boxes_and_masks_mirror_together(setup):
     config, roidb, symbol = setup
-    loader = TrainLoader(roidb, config, symbol, group=1)
+    loader = TrainLoader(roidb, config, symbol, share=1)
     half = len(roidb) // 2
     for plain, mirrored in zip(roidb[:half], roidb[half:]):
         a, b = loader.sample(plain, 1), loader.sample(mirrored, 1)
@@ -97,11 +97,20 @@ def test_rows_are_reserved_in_powers_of_two():
 def test_too_few_images_for_an_update_are_refused(setup):
     config, roidb, symbol = setup
     with pytest.raises(ValueError, match="fewer than the 1000"):
-        TrainLoader(roidb, config, symbol, group=1000)
+        TrainLoader(roidb, config, symbol, share=1000)
 
 
 def test_an_image_of_another_size_than_annotated_is_named(setup):
     config, roidb, symbol = setup
     wrong = {**roidb[0], "width": roidb[0]["width"] + 1}
     with pytest.raises(ValueError, match=r"img/.*320x256.*321x256"):
-        TrainLoader(roidb, config, symbol, group=1).sample(wrong, 0)
+        TrainLoader(roidb, config, symbol, share=1).sample(wrong, 0)
+
+
+def test_workers_share_every_update_between_them(setup):
+    config, roidb, symbol = setup
+    whole = TrainLoader(roidb, config, symbol, share=4)
+    parts = [TrainLoader(roidb, config, symbol, share=2, worker=(rank, 2)) for rank in range(2)]
+    assert [len(part) for part in parts] == [len(whole) // 2] * 2
+    first, second = (part.plan(1) for part in parts)
+    assert first[:2] + second[:2] + first[2:4] + second[2:4] == whole.plan(1)[:8]
