@@ -16,15 +16,11 @@ from pathlib import Path
 from typing import Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
 ROOT = Path(__file__).resolve().parents[1]
-if __package__ in (
-    None,
-    "",
-):  # as a script, Python would take fcis/test.py and others for modules of their own
+if not __package__:  # run as a script, Python would look for modules beside it, and find fcis/test.py
     sys.path[0] = str(ROOT)
 os.environ.setdefault("MXNET_CUDNN_AUTOTUNE_DEFAULT", "0")
 
 import numpy as np  # noqa: E402
-from PIL import Image  # noqa: E402
 
 from fcis import config as fcis_config  # noqa: E402
 from fcis.loader import check_elongation  # noqa: E402
@@ -34,20 +30,15 @@ from lib.core import checkpoint, experiment  # noqa: E402
 from lib.core.config import parse_overrides  # noqa: E402
 from lib.core.devices import parse_devices  # noqa: E402
 from lib.dataset.coco_categories import COCO_CATEGORIES  # noqa: E402
-from lib.dataset.image import ImageError, read_image  # noqa: E402
+from lib.dataset.image import ImageError  # noqa: E402
 from lib.dataset.pascal_voc import VOC_CLASSES  # noqa: E402
 from lib.utils.coco_json import CocoFile  # noqa: E402
 from lib.utils.gallery import Picture, write_page  # noqa: E402
+from lib.utils.image_files import DEMO_FOLDER, UsageError, find_images, read_upright  # noqa: E402
 from lib.utils.visualize import draw_detections  # noqa: E402
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 PUBLISHED = "model/fcis_coco"
 PUBLISHED_CFG = ROOT / "experiments" / "fcis" / "cfgs" / "fcis_coco_demo.yaml"
-DEMO_FOLDER = "demo"
-
-
-class UsageError(ValueError):
-    """Nothing to work with; the text says what to give instead."""
 
 
 class Found(NamedTuple):
@@ -75,39 +66,6 @@ def parser() -> argparse.ArgumentParser:
         "--set", nargs="+", action="extend", default=[], metavar="KEY VALUE", help="configuration to change"
     )
     return options
-
-
-def find_images(names: Sequence[str]) -> List[Path]:
-    """Files as they are, and the images directly inside folders, sorted by name.
-
-    Raises UsageError: a path that does not exist, or no image at all.
-    """
-    paths: List[Path] = []
-    for path in map(Path, names or [DEMO_FOLDER]):
-        if path.is_dir():
-            paths += sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
-        elif path.is_file():
-            paths.append(path)
-        elif names:
-            raise UsageError(f"{path}: no such file or folder")
-        else:
-            raise UsageError(f"no image given and no folder {path}/: name images, or put some into {path}/")
-    if not paths:
-        raise UsageError(f"no image in {', '.join(names) or DEMO_FOLDER}: known are {', '.join(sorted(SUFFIXES))}")
-    return paths
-
-
-def read_upright(path: Path) -> np.ndarray:
-    """An image (h, w, 3) uint8 BGR, turned as its EXIF orientation says and as viewers show it. Raises ImageError."""
-    image = read_image(str(path))
-    with Image.open(path) as header:
-        orientation = header.getexif().get(0x0112, 1)
-    if orientation in (2, 3, 4):
-        image = image[:: -1 if orientation > 2 else 1, :: -1 if orientation < 4 else 1]
-    elif orientation in (5, 6, 7, 8):
-        image = image.transpose(1, 0, 2)
-        image = image[:: -1 if orientation > 6 else 1, :: -1 if orientation in (6, 7) else 1]
-    return np.ascontiguousarray(image)
 
 
 def load_model(args: argparse.Namespace) -> tuple:

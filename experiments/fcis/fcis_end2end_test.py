@@ -2,7 +2,6 @@
 
 import os
 
-os.environ.setdefault("PYTHONUNBUFFERED", "1")
 os.environ.setdefault("MXNET_CUDNN_AUTOTUNE_DEFAULT", "0")
 os.environ.setdefault("MXNET_ENABLE_GPU_P2P", "0")
 

@@ -1,15 +1,17 @@
 // Registration of an operator with MXNet 1.9.1 (lib_api.h), for .cc files only: lib_api.h does not go
 // through nvcc. An operator is a struct of static members:
 //
+// clang-format off
 //   struct Example {
 //     static constexpr const char* kName = "fullconv_example";
-//     static constexpr Gradient kGradient = Gradient::kOwn;       // or kZero: inputs get zeros; kNone: an
-//     error static Signature signature(const Attributes& a);            // checks attributes; names of
-//     inputs, outputs static Shapes infer_shape(const Attributes& a, const Shapes& in);   // checks shapes;
-//     shapes of outputs static void forward(Call& call); static void backward(Call& call);   // kOwn only.
-//     call.in: head gradients, inputs, outputs; call.out: a
-//   };                                    // gradient per input, each to be written in full
+//     static constexpr Gradient kGradient = Gradient::kOwn;              // or kZero: inputs get zeros; kNone: an error
+//     static Signature signature(const Attributes& a);                   // checks attributes; names of inputs, outputs
+//     static Shapes infer_shape(const Attributes& a, const Shapes& in);  // checks shapes; shapes of outputs
+//     static void forward(Call& call);
+//     static void backward(Call& call);                                  // kOwn only; call.in: head gradients, inputs,
+//   };                                                                   // outputs; call.out: a gradient per input
 //   FULLCONV_REGISTER_OP(Example)
+// clang-format on
 //
 // All tensors are float32. Any of the functions may throw fullconv::Error (fail(...)): it becomes an
 // MXNetError that starts with the operator's name.
