@@ -58,6 +58,8 @@ class Segmenter:
 
     params: arrays by name, exactly the network's (`fcn.convert.load_exactly`). largest: (height, width) to reserve
     memory for; larger images work too. tile: images with a longer side are run in pieces of at most this; 0 never.
+
+    Raises ValueError: `tile` is smaller than what one score depends on.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Segmenter:
         self.net, self.tile = net, tile
         reaches = [reach(net.layers, head.score, FIRST_STEP) for head in net.heads]
         self.margins = max(first for first, _ in reaches), max(last for _, last in reaches)
+        pieces(tile + 1, tile, self.margins)  # a tile too small is refused now, not at the first large image
         bound = [min(side, tile) if tile > 0 else side for side in largest]
         arrays = {name: mx.nd.array(value) for name, value in params.items()}
         self.predictor = Predictor(net.test_symbol(), ctx, net.data_shapes(*bound), arrays, {})
