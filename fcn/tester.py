@@ -86,7 +86,8 @@ class Segmenter:
         height, width = next(iter(tensors.values())).shape[2:]
         rows = pieces(height, self.tile, self.margins)
         columns = pieces(width, self.tile, self.margins)
-        places = [(row, column) for row in rows for column in columns]
+        # One shape after the other: each bound executor keeps a copy of the weights, so only a few stay bound.
+        places = sorted(((row, column) for row in rows for column in columns), key=_given_size)
         return tensors, places, self._queue(tensors, *places[0])
 
     def finish(self, started: tuple) -> Iterator[Tile]:
@@ -127,6 +128,10 @@ class Segmenter:
                     found[label] = np.empty(part.shape[:-2] + (height, width), dtype)
                 found[label][..., tile.rows, tile.columns] = part
         return found
+
+
+def _given_size(place: Tuple[Piece, Piece]) -> Tuple[int, ...]:
+    return tuple(piece.given.stop - piece.given.start for piece in place)
 
 
 def best_class(score: np.ndarray) -> np.ndarray:
