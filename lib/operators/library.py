@@ -18,6 +18,7 @@ from typing import Any, Callable, List, Optional, Union
 _MXNET_WAS_FIRST = "mxnet" in sys.modules and "MXNET_EXEC_INPLACE_GRAD_SUM_CAP" not in os.environ
 os.environ.setdefault("MXNET_EXEC_INPLACE_GRAD_SUM_CAP", "1000")
 os.environ.setdefault("MXNET_SUBGRAPH_VERBOSE", "0")
+os.environ.setdefault("MXNET_MKLDNN_CACHE_NUM", "300")  # unbounded by default: memory would grow with every new shape
 
 import mxnet as mx  # noqa: E402  (after the environment is set)
 
