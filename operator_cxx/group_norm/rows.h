@@ -63,19 +63,17 @@ int map_rows(const CpuBackend&, int64_t begin, int64_t count, int64_t length, co
   return 0;
 }
 
+#ifndef __CUDACC__
 // body(first, count) for parts of `blocks` blocks. On the CPU each block is a part, which then goes through
-// all its phases while it is in the cache. Where there are too few blocks to keep all threads busy they come
-// one after the other, and the loops above use the threads (inside a parallel region they do not).
+// all its phases while it is in the cache. Where there are fewer blocks than threads they come one after the
+// other, and the loops above use the threads (inside a parallel region they do not).
 template <class Body>
 int for_blocks(const CpuBackend&, int64_t blocks, int64_t elements, const Body& body) {
-#ifndef __CUDACC__
-  const int64_t threads = omp_get_max_threads();
-  const bool even = elements > kRowsGrain && (blocks % threads == 0 || blocks >= 4 * threads);
-#pragma omp parallel for schedule(static) if (even)
-#endif
+#pragma omp parallel for schedule(static) if (elements > kRowsGrain && blocks >= omp_get_max_threads())
   for (int64_t block = 0; block < blocks; ++block) body(block, 1);
-  return 0;
+  return 0;  // as each phase on the CPU does
 }
+#endif
 
 #ifdef __CUDACC__
 constexpr int kSumThreads = 256;
