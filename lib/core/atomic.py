@@ -28,7 +28,7 @@ def write(path: str, fill: Callable[[BinaryIO], None], checksum: bool = False) -
     Whatever goes wrong before the rename leaves the old content in place and nothing else behind.
 
     Raises:
-        OSError: the disk is full or the folder cannot be written.
+        OSError: the disk is full or the folder cannot be written; it names `path`.
     """
     temporary = f"{path}.tmp"
     try:
@@ -41,9 +41,11 @@ def write(path: str, fill: Callable[[BinaryIO], None], checksum: bool = False) -
         if checksum:
             _write_digests(path, [*digests(path), digest])
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         if os.path.exists(temporary):
             os.unlink(temporary)
+        if isinstance(error, OSError) and error.errno:  # a failed write does not say of what
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     if checksum:
         _write_digests(path, [digest])

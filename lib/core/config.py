@@ -28,6 +28,8 @@ import numpy as np
 import yaml
 from easydict import EasyDict
 
+from lib.core import atomic
+
 Overrides = Union[Mapping[str, Any], Iterable[Any]]
 Check = Callable[[EasyDict, Set[str]], None]
 
@@ -142,16 +144,7 @@ def save(config: Mapping[str, Any], path: str) -> None:
         OSError: the folder cannot be written.
     """
     text = yaml.safe_dump(_plain(config), sort_keys=False, default_flow_style=None, width=110)
-    temporary = f"{path}.tmp{os.getpid()}"
-    try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
+    atomic.write_text(path, text)
 
 
 def parse_numbers(text: str) -> List[float]:

@@ -13,6 +13,16 @@ from typing import Any, Mapping, Union
 FORMAT = "%(asctime)s %(message)s"
 
 
+class _LogFile(logging.FileHandler):
+    """A log file that cannot be written ends the run with one error, where logging would print a traceback a line."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
+        error = sys.exc_info()[1]
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, self.baseFilename) from None
+        super().handleError(record)
+
+
 class RunLogger:
     """Log files of one run in `folder`.
 
@@ -38,7 +48,7 @@ class RunLogger:
         # What data sets, checkpoints and evaluation have to say belongs into the run's log too.
         self.loggers = (self.logger, logging.getLogger("lib"))
         self._close_handlers()
-        handlers = (logging.StreamHandler(sys.stdout), logging.FileHandler(self.log_path, encoding="utf-8"))
+        handlers = (logging.StreamHandler(sys.stdout), _LogFile(self.log_path, encoding="utf-8"))
         for handler in handlers:
             handler.setFormatter(logging.Formatter(FORMAT))
         for logger in self.loggers:
