@@ -52,7 +52,7 @@ def main() -> None:
             seconds = alternate(steps)
             for other in list(steps)[1:]:
                 what = f"{shape}{' with ReLU' if relu else ''}"
-                report(what, {name: seconds[name] for name in ("ours", other)}, 2 / 3 if "Batch" in other else 0)
+                report(what, {name: seconds[name] for name in ("ours", other)}, 1 if "Batch" in other else 5)
 
 
 if __name__ == "__main__":
