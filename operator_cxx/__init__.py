@@ -20,8 +20,9 @@ def library_path() -> Path:
     default = Path(__file__).resolve().parents[1] / "lib" / "operators" / "libfullconv.so"
     path = Path(os.environ.get("FULLCONV_LIBRARY", default)).resolve()
     if not path.is_file():
+        given = ", or unset FULLCONV_LIBRARY, which names it" if "FULLCONV_LIBRARY" in os.environ else ""
         raise FileNotFoundError(
-            f"the operator library {path} does not exist: run `sh init.sh` (or `python -m operator_cxx.build`)"
+            f"the operator library {path} does not exist: run `sh init.sh` (or `python -m operator_cxx.build`){given}"
         )
     return path
 

@@ -46,7 +46,7 @@ def load() -> None:
         return
     before = set(_operator_names())
     if mx.base._LIB.MXLoadLib(ctypes.c_char_p(path.encode()), ctypes.c_uint(0)) != 0:
-        reason = mx.base.py_str(mx.base._LIB.MXGetLastError()).strip().splitlines()[-1]
+        reason = " ".join(mx.base.py_str(mx.base._LIB.MXGetLastError()).split("Stack trace")[0].split())
         raise RuntimeError(f"MXNet {mx.__version__} cannot load {path}: {reason}. Rebuild it with `sh init.sh`")
     setattr(mx, _MARK, path)
     for name in sorted(set(_operator_names()) - before):
