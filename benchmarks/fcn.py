@@ -78,6 +78,7 @@ def pytorch(prefix: str) -> Engine:
     """The same rows, one by one, as PyTorch functions on the processor."""
     import torch
 
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
     net, params = load_exactly(NETWORK, f"{prefix}.caffemodel")
     form = torch.channels_last  # the faster layout there
     weights = {
