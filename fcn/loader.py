@@ -79,7 +79,7 @@ class SegmentationLoader:
     def batches(self, start: int, count: int) -> Iterator[Batch]:
         """Batches `start` to `start + count - 1` of the run."""
         places = list(enumerate(self.indices(start, count), start))
-        return prefetch(places, self._make, self.workers)
+        return prefetch(places, self._make, self.workers, name=lambda place: ", ".join(self.items(place[0])))
 
     def items(self, number: int) -> List[str]:
         """Image files of one batch, for error messages."""

@@ -97,7 +97,8 @@ class TestRun:
             truths = {head.label: sample[head.label][0] for head in self.net.heads}
             return (index, *judge(segmenter, queued, truths, lambda: clock.lap("net")))
 
-        items = prefetch(self.order(), load, self.config.default.num_workers)
+        name = self.dataset.image_ids.__getitem__
+        items = prefetch(self.order(), load, self.config.default.num_workers, name=name)
         return in_turn(self.segmenters, items, start, finish)
 
     def report(self, evaluator: SegmentationEvaluator) -> None:
