@@ -9,6 +9,8 @@ from typing import Callable, Dict
 import numpy as np
 import pytest
 
+import lib  # noqa: F401 (before MXNet, as the programs do: with the same threads come the same numbers)
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
