@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from datetime import timedelta
+from functools import partial
 from itertools import islice
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Sequence
 
@@ -67,8 +68,8 @@ class Progress:
         self._restart()
 
 
-def check_finite(metrics: MetricSet, trainer: Trainer, place: str, items: Sequence[str]) -> None:
-    """Raise DivergedError when a metric's sum or a parameter is infinite or nan.
+def check_finite(metrics: MetricSet, trainer: Trainer, place: str, images: Callable[[], Sequence[str]]) -> None:
+    """Raise DivergedError when a metric's sum or a parameter is infinite or nan; only then is `images` called.
 
     Metrics alone do not tell: oneDNN's relu makes 0 of nan, so a network of nothing but nan has finite losses.
     """
@@ -76,7 +77,7 @@ def check_finite(metrics: MetricSet, trainer: Trainer, place: str, items: Sequen
     if bad:
         names = ", ".join(bad[:LISTED]) + (f" and {len(bad) - LISTED} more" if len(bad) > LISTED else "")
         raise DivergedError(
-            f"training diverged at {place}: {names} not finite. Last images: {', '.join(items) or 'unknown'}. "
+            f"training diverged at {place}: {names} not finite. Last images: {', '.join(images()) or 'unknown'}. "
             "The checkpoint of the last finished epoch is intact. Lower TRAIN.lr, warm up (TRAIN.warmup true), "
             "or look at these images with lib.dataset.check"
         )
@@ -107,13 +108,18 @@ def fit(
             trainer.step(group, lr, lambda inputs, outputs: _measure(metrics, inputs, outputs, output_names))
             progress.update(epoch, done, done == updates, lr, metrics, trainer.num_update)
             if done % progress.frequent == 0 or done == updates:
-                items = [name for i in range((done - 1) * size, done * size) for name in loader.items(epoch, i)]
-                check_finite(metrics, trainer, f"epoch {epoch}, update {done}", items)
+                batches = range((done - 1) * size, done * size)
+                images = partial(_images, loader, epoch, batches)
+                check_finite(metrics, trainer, f"epoch {epoch}, update {done}", images)
         mx.nd.waitall()
         for name, value in metrics.values().items():
             log(f"Epoch[{epoch}] Train-{name}={value:.6f}")
         log(f"Epoch[{epoch}] Time cost={time.time() - started:.1f}")
         save(epoch)
+
+
+def _images(loader: Any, epoch: int, batches: Iterable[int]) -> List[str]:
+    return [name for number in batches for name in loader.items(epoch, number)]
 
 
 def _measure(metrics: MetricSet, inputs: Dict, outputs: List, names: Sequence[str]) -> None:
