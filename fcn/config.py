@@ -60,6 +60,7 @@ def _network() -> EasyDict:
     group.width = 1.0  # multiplies the channels of the trunk
     group.hidden = 4096  # channels of fc6 and fc7
     group.dropout = 0.5  # after fc6 and fc7
+    group.norm = False  # normalise inside the trunk, to train without pretrained weights; not published, not for Caffe
     return group
 
 

@@ -43,7 +43,9 @@ def network_for(config, dataset: SegmentationSet) -> FCN:
     name, network = config.symbol, config.network
     published = build(name)
     counts = [len(dataset.tasks.get(head.label, ())) or head.classes for head in published.heads]
-    return build(name, counts, width=network.width, hidden=network.hidden, dropout=network.dropout)
+    return build(
+        name, counts, width=network.width, hidden=network.hidden, dropout=network.dropout, norm=network.norm
+    )  # fmt: skip
 
 
 def class_files(classes: Mapping[str, list]) -> Dict[str, list]:

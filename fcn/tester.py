@@ -53,11 +53,18 @@ def pieces(length: int, tile: int, margins: Tuple[int, int]) -> List[Piece]:
     return found
 
 
+def margins(net: FCN) -> Tuple[int, int]:
+    """Pixels in front of and behind a pixel that its scores depend on, at most."""
+    reaches = [reach(net.layers, head.score, FIRST_STEP) for head in net.heads]
+    return max(first for first, _ in reaches), max(last for _, last in reaches)
+
+
 class Segmenter:
     """An FCN with given parameters on one device.
 
     params: arrays by name, exactly the network's (`fcn.convert.load_exactly`). largest: (height, width) to reserve
-    memory for; larger images work too. tile: images with a longer side are run in pieces of at most this; 0 never.
+    memory for; larger images work too. tile: images with a longer side are run in pieces of at most this; 0 never,
+    and never a network with normalisation.
 
     Raises ValueError: `tile` is smaller than what one score depends on.
     """
@@ -70,11 +77,11 @@ class Segmenter:
         largest: Tuple[int, int] = (1, 1),
         tile: int = 0,
     ) -> None:
-        self.net, self.tile = net, tile
-        reaches = [reach(net.layers, head.score, FIRST_STEP) for head in net.heads]
-        self.margins = max(first for first, _ in reaches), max(last for _, last in reaches)
-        pieces(tile + 1, tile, self.margins)  # a tile too small is refused now, not at the first large image
-        bound = [min(side, tile) if tile > 0 else side for side in largest]
+        # With normalisation every score depends on the whole image, which is therefore never cut.
+        self.net, self.tile = net, 0 if net.norm else tile
+        self.margins = (0, 0) if net.norm else margins(net)
+        pieces(self.tile + 1, self.tile, self.margins)  # a tile too small is refused now, not at the first large image
+        bound = [min(side, self.tile) if self.tile > 0 else side for side in largest]
         arrays = {name: mx.nd.array(value) for name, value in params.items()}
         self.predictor = Predictor(net.test_symbol(), ctx, net.data_shapes(*bound), arrays, {})
 

@@ -33,7 +33,8 @@ class FCN:
     """One network at a given width and class count.
 
     classes: per head, in the order of `heads`; those of the published network when not given. width: multiplier of the
-    trunk's channels. hidden: channels of fc6 and fc7. dropout: ratio after fc6 and fc7; 0 leaves it out.
+    trunk's channels. hidden: channels of fc6 and fc7. dropout: ratio after fc6 and fc7; 0 leaves it out. norm: the
+    trunk with normalisation, to learn from nothing (`lib.network.vgg16`); each score then depends on the whole image.
     """
 
     def __init__(
@@ -43,14 +44,17 @@ class FCN:
         width: float = 1.0,
         hidden: int = 4096,
         dropout: float = 0.5,
+        norm: bool = False,
     ) -> None:
         if classes and len(classes) != len(network.heads):
             labels = ", ".join(head.label for head in network.heads)
             raise ValueError(f"classes={tuple(classes)}: one count per label map is expected ({labels})")
         if min(classes, default=1) < 1 or width <= 0 or hidden < 1 or not 0 <= dropout < 1:
             raise ValueError(f"classes={classes}, width={width}, hidden={hidden}, dropout={dropout} make no network")
+        if norm and network.trunk != "vgg16":
+            raise ValueError("this trunk has its own normalisation: leave network.norm off")
         self.network = network
-        self.width, self.hidden, self.dropout = width, hidden, dropout
+        self.width, self.hidden, self.dropout, self.norm = width, hidden, dropout, norm
         counts = classes or [head.classes for head in network.heads]
         self.heads: Tuple[Head, ...] = tuple(h._replace(classes=int(n)) for h, n in zip(network.heads, counts))
         self.layers = self._layers()
@@ -77,7 +81,7 @@ class FCN:
     def _trunk(self, bottom: str, suffix: str) -> List[Layer]:
         if self.network.trunk == "alexnet":
             return alexnet_fcn(bottom, self.width, self.hidden, self.dropout)
-        return vgg16_fcn(bottom, self.width, self.hidden, self.dropout, suffix, self.network.first)
+        return vgg16_fcn(bottom, self.width, self.hidden, self.dropout, suffix, self.network.first, self.norm)
 
     def _score(self, name: str, bottom: str, classes: int) -> Layer:
         return rows.convolution(name, bottom, classes, kernel=1, mults=WEIGHT_AND_BIAS)

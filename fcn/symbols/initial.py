@@ -32,7 +32,7 @@ def initial_params(network: FCN, seed: int = 0) -> Dict[str, np.ndarray]:
 
 
 def _array(layer: Layer, name: str, shape: tuple, rng: np.random.RandomState) -> np.ndarray:
-    if layer.type == "Scale":
+    if "value" in layer.options and name.endswith("_weight"):
         return np.full(shape, layer.options["value"])
     array = np.zeros(shape)
     if layer.type == "Deconvolution":
@@ -60,4 +60,5 @@ def network_of(name: str, params: Mapping[str, object], dropout: float = 0.5) ->
         raise ValueError(f"these are not the parameters of {name}: {', '.join(absent)} is absent")
     classes = [params[score].shape[0] for score in scores]
     width = params[first].shape[0] / TRUNK_WIDTHS[network.trunk]
-    return FCN(network, classes, width, params[hidden].shape[0], dropout)
+    norm = f"{first.rsplit('_', 1)[0]}_norm_weight" in params
+    return FCN(network, classes, width, params[hidden].shape[0], dropout, norm)

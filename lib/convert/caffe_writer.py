@@ -29,7 +29,7 @@ def write_layers(layers: Sequence[Layer], shapes: Mapping[str, Sequence[int]], n
     """A network message of rows; shapes: (N, C, H, W) of every input.
 
     Raises:
-        ValueError: an input without shape, or a layer that only training needs.
+        ValueError: an input without shape, or a layer that only training needs or that Caffe does not have.
     """
     net = Message().add("name", name)
     for layer in layers:
@@ -37,6 +37,10 @@ def write_layers(layers: Sequence[Layer], shapes: Mapping[str, Sequence[int]], n
             raise ValueError(f"input {layer.name!r}: its shape is needed to write a prototxt")
         if layer.type == "SoftmaxWithLoss":
             raise ValueError(f"layer {layer.name!r}: losses are not exported; leave them out")
+        if layer.type == "GroupNorm":
+            raise ValueError(
+                f"layer {layer.name!r}: Caffe has no {layer.type}; train with network.norm false to export"
+            )
         net.add("layer", _write_layer(layer, shapes))
     return net
 

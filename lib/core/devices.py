@@ -43,6 +43,6 @@ def _gpus(indices: List[int], explicit: bool) -> List[mx.Context]:
         )
     print(
         f"No GPU {max(indices)} here (MXNet sees {available}): one CPU device stands in for gpus {indices}. "
-        f"--set TRAIN.grad_accumulate {len(indices)} trains as {len(indices)} devices do."
+        f"--set TRAIN.grad_accumulate {len(indices)} (FCN: TRAIN.iter_size) trains as {len(indices)} devices do."
     )
     return [mx.cpu(0)]

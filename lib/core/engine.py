@@ -78,8 +78,8 @@ def check_finite(metrics: MetricSet, trainer: Trainer, place: str, images: Calla
         names = ", ".join(bad[:LISTED]) + (f" and {len(bad) - LISTED} more" if len(bad) > LISTED else "")
         raise DivergedError(
             f"training diverged at {place}: {names} not finite. Last images: {', '.join(images()) or 'unknown'}. "
-            "The checkpoint of the last finished epoch is intact. Lower TRAIN.lr, warm up (TRAIN.warmup true), "
-            "or look at these images with lib.dataset.check"
+            "The checkpoint of the last finished epoch is intact. Lower TRAIN.lr, warm up (TRAIN.warmup_step), or "
+            "look at these images with lib.dataset.check"
         )
 
 

@@ -176,6 +176,7 @@ READERS = {
     "camvid": ("folder_segmentation", "CamVid", "camvid"),
     "folder": ("folder_segmentation", "FolderSegmentation", ""),
     "shapes": ("voc_segmentation", "ShapesSegmentation", "shapes"),
+    "textured_shapes": ("voc_segmentation", "TexturedShapesSegmentation", "textured_shapes"),
 }
 """Name -> module of lib.dataset, class in it, default folder under root_path."""
 

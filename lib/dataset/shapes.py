@@ -1,13 +1,15 @@
-"""The embedded data set: procedural pictures, written to disk once in the VOC-SDS and in the COCO layout.
+"""The embedded data sets: procedural pictures, written to disk once in the VOC-SDS and in the COCO layout.
+
+`shapes` tells its classes by outline alone, `textured_shapes` by a pattern too (`lib.dataset.shapes_scene`).
 
     <path>/VOCshapes/{img,inst,cls,ImageSets/Main,classes.txt}        read by PascalVOC as shapes_<split>
     <path>/annotations/instances_<split>.json, <path>/images/<split>  read by coco as <split>
 
-A picture depends on (seed, split, index) alone, so a larger set continues a smaller one, and train and val
+A picture depends on the set, seed, split and index alone, so a larger set continues a smaller one, and train and val
 never share one. Every file is written under another name and moved into place; a split without its marker
 file is written again.
 
-    python -m lib.dataset.shapes --out DIR --train N --val M --seed S
+    python -m lib.dataset.shapes --out DIR --train N --val M --seed S [--cues]
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from lib.dataset.pascal_voc import PascalVOC, instance_masks, mask_boxes
 from lib.dataset.shapes_scene import CLASSES, HEIGHT, WIDTH, Scene, draw_scene
 
 VERSION = 1  # change it when the same seed draws another picture
+NAMES = ("shapes", "textured_shapes")  # without and with cues
 SPLITS = ("train", "val")
 DEFAULT_COUNTS = {"train": 600, "val": 100}
 
@@ -47,21 +50,25 @@ def build(image_set: str, root_path: str, path: str, result_path: str, limit: in
     return PascalVOC(f"shapes_{split}", root_path, path, result_path, limit=count)
 
 
-def generate(path: str, split: str, count: int, seed: int | None = None) -> None:
+def generate(path: str, split: str, count: int, seed: int | None = None, cues: bool = False) -> None:
     """Write at least `count` images of a split, unless they are there. `seed` None takes what is there,
-    else 0.
+    else 0. cues: of `textured_shapes`.
 
-    Raises OSError when the disk is full or the folder cannot be written.
+    Raises DatasetError when the folder holds the other set, OSError when the disk is full or the folder cannot
+    be written.
     """
     done = _read_marker(path, split)
+    if done and done.get("cues", False) != cues:
+        mine, other = (NAMES[cues], NAMES[not cues])
+        raise DatasetError(f"{path} holds {other}, not {mine}: choose another folder for {mine}")
     if done and done["count"] >= count and seed in (None, done["seed"]):
         return
     if seed is None:
         seed = done["seed"] if done else 0
     scenes = _SplitWriter(path, split)
     for index in range(count):
-        scenes.add(f"{split}_{index:06d}", draw_scene(seed, SPLITS.index(split), index))
-    scenes.finish({"version": VERSION, "seed": seed, "count": count})
+        scenes.add(f"{split}_{index:06d}", draw_scene(seed, SPLITS.index(split), index, cues=cues))
+    scenes.finish({"version": VERSION, "seed": seed, "count": count, "cues": cues})
 
 
 def _marker(path: str, split: str) -> str:
@@ -166,9 +173,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--train", type=int, default=DEFAULT_COUNTS["train"], help="number of training images")
     parser.add_argument("--val", type=int, default=DEFAULT_COUNTS["val"], help="number of validation images")
     parser.add_argument("--seed", type=int, default=0, help="another seed draws other pictures")
+    parser.add_argument("--cues", action="store_true", help="textured_shapes: patterns tell the class, too")
     args = parser.parse_args(argv)
     for split, count in (("train", args.train), ("val", args.val)):
-        generate(args.out, split, count, args.seed)
+        generate(args.out, split, count, args.seed, args.cues)
         written = _read_marker(args.out, split)["count"]
         print(f"{args.out}: {split} has {written} images of {', '.join(CLASSES)}")
 

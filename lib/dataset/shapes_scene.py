@@ -1,6 +1,8 @@
-"""Pictures of the embedded data set: textured shapes that overlap and hide each other, drawn from a seed.
+"""Pictures of the embedded data sets: textured shapes that overlap and hide each other, drawn from a seed.
 
-The class of an object is its outline; colour, texture, size, rotation and position say nothing about it.
+The class of an object is its outline; colour, size, rotation and position say nothing about it. Nor does its texture,
+unless the pictures are drawn with `cues`: then every class has its pattern, as grass and brick have theirs, and
+backgrounds have any of them.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ MAX_OBJECTS = 8
 MIN_VISIBLE = 0.35  # share of an outline that must stay in sight, inside the picture and not covered
 MIN_AREA = 200  # pixels
 MIN_CONTRAST = 70.0  # distance between the colour of an object and the mean of what it covers
+MIN_CUE = 25.0  # strength of a pattern that tells the class, in the colour where it is strongest
 _ATTEMPTS = 12
 _SHIFT = 4  # fractional bits of the coordinates given to OpenCV
 _ROWS, _COLUMNS = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
@@ -32,8 +35,11 @@ class Scene:
     classes: np.ndarray
 
 
-def draw_scene(*seed: int) -> Scene:
-    """One picture with 1 to MAX_OBJECTS objects; equal seeds give equal pictures."""
+def draw_scene(*seed: int, cues: bool = False) -> Scene:
+    """One picture with 1 to MAX_OBJECTS objects; equal arguments give equal pictures.
+
+    cues: the pattern of an object tells its class.
+    """
     rng = np.random.default_rng(np.random.SeedSequence(seed))
     canvas = _texture(rng, rng.uniform(30, 225, 3), (0, 0, HEIGHT, WIDTH))
     instances = np.zeros((HEIGHT, WIDTH), np.uint8)
@@ -47,7 +53,7 @@ def draw_scene(*seed: int) -> Scene:
         alpha, area = _draw_outline(_place(rng, _outline(rng, CLASSES[label])))
         if _fits(instances, alpha >= 128, outlines + [area]):
             instances[alpha >= 128] = len(classes) + 1
-            _paint(rng, canvas, alpha)
+            _paint(rng, canvas, alpha, label if cues else None)
             classes.append(label + 1)
             outlines.append(area)
     canvas += rng.standard_normal(canvas.shape, np.float32) * np.float32(rng.uniform(2, 7))
@@ -100,7 +106,7 @@ def _fits(instances: np.ndarray, added: np.ndarray, outlines: list[float]) -> bo
     return bool(np.all(visible >= np.maximum(MIN_AREA, MIN_VISIBLE * np.array(outlines))))
 
 
-def _paint(rng: np.random.Generator, canvas: np.ndarray, alpha: np.ndarray) -> None:
+def _paint(rng: np.random.Generator, canvas: np.ndarray, alpha: np.ndarray, pattern: int | None) -> None:
     """Blend a textured object of contrasting colour into the canvas."""
     covered = cv2.mean(canvas, alpha)[:3]
     colour = rng.uniform(20, 235, 3)
@@ -110,39 +116,54 @@ def _paint(rng: np.random.Generator, canvas: np.ndarray, alpha: np.ndarray) -> N
     box = (y, x, y + height, x + width)
     crop = canvas[y : y + height, x : x + width]
     weight = alpha[y : y + height, x : x + width, None].astype(np.float32) / 255
-    crop += weight * (_texture(rng, colour, box) - crop)
+    crop += weight * (_texture(rng, colour, box, pattern) - crop)
 
 
-def _texture(rng: np.random.Generator, colour: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
-    """(h, w, 3) float32 over `box` y1, x1, y2, x2: a pattern around a colour, under a gradient of light."""
+def _texture(
+    rng: np.random.Generator, colour: np.ndarray, box: tuple[int, int, int, int], pattern: int | None = None
+) -> np.ndarray:
+    """(h, w, 3) float32 over `box` y1, x1, y2, x2: a pattern around a colour, under a gradient of light.
+
+    pattern: which one of PATTERNS, always well visible; None draws it by lot, as faint as may be.
+    """
     y1, x1, y2, x2 = box
     rows, columns = _ROWS[y1:y2, x1:x2], _COLUMNS[y1:y2, x1:x2]
     angle, period = rng.uniform(0, np.pi), rng.uniform(7, 26)
     along = (np.cos(angle) * columns + np.sin(angle) * rows) * (2 * np.pi / period)
     across = (np.cos(angle) * rows - np.sin(angle) * columns) * (2 * np.pi / period)
-    pattern = _pattern(rng, along, across)
+    drawn = int(rng.integers(len(PATTERNS)))
+    values = PATTERNS[drawn if pattern is None else pattern](rng, along, across)
     contrast = np.float32(rng.uniform(-1, 1, 3) * rng.uniform(10, 45))
+    if pattern is not None:
+        contrast *= max(1.0, MIN_CUE / np.abs(contrast).max())
     slope = np.cos(angle) * (rows - rows.mean()) / HEIGHT + np.sin(angle) * (columns - columns.mean()) / WIDTH
     light = 1 + np.float32(rng.uniform(-0.6, 0.6)) * slope
-    return (np.float32(colour) + pattern[..., None] * contrast) * light[..., None]
+    return (np.float32(colour) + values[..., None] * contrast) * light[..., None]
 
 
-def _pattern(rng: np.random.Generator, along: np.ndarray, across: np.ndarray) -> np.ndarray:
-    """Values of roughly -1..1: plain, stripes, chequers, dots or blotches."""
-    kind = rng.integers(5)
-    if kind == 0:
-        return np.zeros_like(along)
-    if kind == 1:
-        return np.sin(along)
-    if kind == 2:
-        return np.sign(np.sin(along) * np.sin(across))
-    if kind == 3:
-        return 2 * (np.sin(along) * np.sin(across) > 0.45).astype(np.float32) - 1
-    return _blotches(rng, along.shape)
+def _plain(rng: np.random.Generator, along: np.ndarray, across: np.ndarray) -> np.ndarray:
+    return np.zeros_like(along)
 
 
-def _blotches(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-    """Smooth noise of roughly unit range."""
-    cells = (shape[1] // 12 + 3, shape[0] // 12 + 3)
-    coarse = rng.standard_normal(cells[::-1], np.float32)
-    return np.clip(cv2.resize(coarse, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC), -1.5, 1.5)
+def _stripes(rng: np.random.Generator, along: np.ndarray, across: np.ndarray) -> np.ndarray:
+    return np.sin(along)
+
+
+def _chequers(rng: np.random.Generator, along: np.ndarray, across: np.ndarray) -> np.ndarray:
+    return np.sign(np.sin(along) * np.sin(across))
+
+
+def _dots(rng: np.random.Generator, along: np.ndarray, across: np.ndarray) -> np.ndarray:
+    return 2 * (np.sin(along) * np.sin(across) > 0.45).astype(np.float32) - 1
+
+
+def _blotches(rng: np.random.Generator, along: np.ndarray, across: np.ndarray) -> np.ndarray:
+    """Smooth noise."""
+    height, width = along.shape
+    cells = (height // 12 + 3, width // 12 + 3)
+    coarse = rng.standard_normal(cells, np.float32)
+    return np.clip(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), -1.5, 1.5)
+
+
+PATTERNS = (_plain, _stripes, _chequers, _dots, _blotches)
+"""Values of roughly -1..1 from two phases; with `cues`, in the order of CLASSES."""

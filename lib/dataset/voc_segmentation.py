@@ -85,16 +85,24 @@ class ShapesSegmentation(VOCSegmentation):
     """The embedded set: split train, val or as in train200 another number; pictures are drawn where absent."""
 
     kind = "shapes"
+    cues = False
 
     def __init__(self, split: str, path: str, limit: int | None = None) -> None:
         match = re.fullmatch(r"(train|val)(\d*)", split)
         if match is None or match.group(2) == "0":
             raise DatasetError(
-                f"shapes has no image set {split!r}: use train, val, or a number of images as in train200"
+                f"{self.kind} has no image set {split!r}: use train, val, or a number of images as in train200"
             )
         count = min(int(match.group(2) or drawn.DEFAULT_COUNTS[match.group(1)]), limit or 10**9)
-        drawn.generate(path, match.group(1), count)
+        drawn.generate(path, match.group(1), count, cues=self.cues)
         super().__init__(match.group(1), os.path.join(path, "VOCshapes"), limit=count)
+
+
+class TexturedShapesSegmentation(ShapesSegmentation):
+    """The embedded set with a pattern for every class: what a semantic network learns in minutes."""
+
+    kind = "textured_shapes"
+    cues = True
 
 
 def _classes(path: str) -> list[str]:

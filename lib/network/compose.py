@@ -13,6 +13,7 @@ import mxnet as mx
 
 from lib.network.layer import Layer
 from lib.network.loss import pixel_softmax_loss
+from lib.operators.group_norm import group_norm
 
 Symbols = Dict[str, mx.sym.Symbol]
 
@@ -118,6 +119,13 @@ def _lrn(layer: Layer, bottom: mx.sym.Symbol, _: int) -> mx.sym.Symbol:
     return mx.sym.elemwise_mul(bottom, factor, name=layer.name)
 
 
+def _group_norm(layer: Layer, bottom: mx.sym.Symbol, channels: int) -> mx.sym.Symbol:
+    if not channels:
+        raise ValueError(f"layer {layer.name!r}: a GroupNorm needs to know its channels; state those of the input")
+    arrays = _variables(layer, shape=(channels,))
+    return group_norm(bottom, layer.options["groups"], channels, arrays["weight"], arrays["bias"], name=layer.name)
+
+
 def _relu(layer: Layer, bottom: mx.sym.Symbol, _: int) -> mx.sym.Symbol:
     return mx.sym.Activation(bottom, act_type="relu", name=layer.name)
 
@@ -156,5 +164,5 @@ def _softmax_loss(layer: Layer, score: mx.sym.Symbol, label: mx.sym.Symbol, _: i
 _BUILDERS: Dict[str, Callable[..., mx.sym.Symbol]] = {
     "Input": _data, "Convolution": _convolution, "Deconvolution": _deconvolution, "InnerProduct": _inner_product,
     "Scale": _scale, "Pooling": _pooling, "LRN": _lrn, "ReLU": _relu, "Dropout": _dropout, "Softmax": _softmax,
-    "Eltwise": _eltwise, "Concat": _concat, "Crop": _crop, "SoftmaxWithLoss": _softmax_loss,
+    "GroupNorm": _group_norm, "Eltwise": _eltwise, "Concat": _concat, "Crop": _crop, "SoftmaxWithLoss": _softmax_loss,
 }  # fmt: skip

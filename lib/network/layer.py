@@ -20,6 +20,9 @@ WEIGHT_AND_BIAS: Mults = ((1.0, 1.0), (2.0, 0.0))
 FIXED: Mults = ((0.0, 1.0),)
 """One array that never learns."""
 
+NO_DECAY: Mults = ((1.0, 0.0), (1.0, 0.0))
+"""Two arrays that learn and do not decay."""
+
 PARAM_SUFFIXES = ("weight", "bias")
 """Array i of layer `x` is called `x_weight`, `x_bias`."""
 
@@ -41,7 +44,7 @@ class Layer(NamedTuple):
         return [f"{self.name}_{suffix}" for suffix in PARAM_SUFFIXES[: 1 + bool(self.options["bias"])]]
 
 
-LEARNED_TYPES = ("Convolution", "Deconvolution", "InnerProduct", "Scale")
+LEARNED_TYPES = ("Convolution", "Deconvolution", "InnerProduct", "Scale", "GroupNorm")
 
 
 def data(name: str, channels: int = 0) -> Layer:
@@ -83,6 +86,14 @@ def inner_product(name: str, bottom: str, num_output: int, bias: bool = True, mu
 def scale(name: str, bottom: str, value: float = 1.0, bias: bool = False, mults: Mults = ()) -> Layer:
     """One factor per channel, all `value` at the start; weight (C,)."""
     return Layer(name, "Scale", (bottom,), name, {"value": value, "bias": bias}, mults)
+
+
+def group_norm(name: str, blob: str, groups: int) -> Layer:
+    """Mean 0 and variance 1 over each of `groups` groups of channels of an image (Wu and He, ECCV 2018); in place.
+
+    Then a factor, weight (C,), and an offset, bias (C,), neither of which decays. Caffe has no such layer.
+    """
+    return Layer(name, "GroupNorm", (blob,), blob, {"groups": groups, "value": 1.0, "bias": True}, NO_DECAY)
 
 
 def max_pooling(name: str, bottom: str, kernel: int, stride: int, pad: int = 0) -> Layer:

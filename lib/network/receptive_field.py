@@ -51,7 +51,7 @@ def _through(layer: Layer, top: Interval) -> Interval:
         return -((kernel - 1 - first - pad) // stride), (last + pad) // stride
     if layer.type == "Crop":
         return first + options["offset"], last + options["offset"]
-    if layer.type == "InnerProduct":
+    if layer.type in ("InnerProduct", "GroupNorm"):
         raise ValueError(f"layer {layer.name!r} reads the whole map: its reach has no limit")
     return top
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import List
 
-from lib.network.layer import WEIGHT_AND_BIAS, Layer, convolution, dropout, max_pooling, relu
+from lib.network.layer import WEIGHT_AND_BIAS, Layer, convolution, dropout, group_norm, max_pooling, relu
 
 STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 """Channels and number of 3x3 convolutions before each pooling."""
@@ -18,18 +18,28 @@ FIRST_PAD = 100
 
 
 def vgg16_fcn(
-    bottom: str, width: float = 1.0, hidden: int = 4096, ratio: float = 0.5, suffix: str = "", first: str = "conv1_1"
+    bottom: str,
+    width: float = 1.0,
+    hidden: int = 4096,
+    ratio: float = 0.5,
+    suffix: str = "",
+    first: str = "conv1_1",
+    norm: bool = False,
 ) -> List[Layer]:
     """The trunk from `bottom` (N, C, H, W) to fc7 (N, hidden, h, w), h = ceil five times of (H + 198)/2, minus 6.
 
     width: multiplier of the channels of conv1_1 to conv5_3. ratio: dropout after fc6 and fc7; 0 leaves it out.
     suffix: appended to all names. first: name of the first convolution. Maps of use above: pool3, pool4 and fc7.
+    norm: normalise in front of every ReLU, as the published trunk does not: each channel of conv1_1 to conv5_3 by
+    itself, fc6 and fc7 over all of theirs, because on maps of a few pixels a channel alone says where, not what.
     """
     layers: List[Layer] = []
 
     def unit(name: str, relu_name: str, channels: int, kernel: int, pad: int) -> None:
         below = layers[-1].top if layers else bottom
         layers.append(convolution(name + suffix, below, channels, kernel, pad=pad, mults=WEIGHT_AND_BIAS))
+        if norm:
+            layers.append(group_norm(f"{name}{suffix}_norm", name + suffix, channels if kernel == 3 else 1))
         layers.append(relu(relu_name + suffix, name + suffix))
 
     for stage, (channels, count) in enumerate(STAGES, 1):

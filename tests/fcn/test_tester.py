@@ -77,3 +77,14 @@ def test_the_first_of_equal_scores_wins():
     score = np.random.RandomState(0).randint(0, 4, (7, 20, 30)).astype(np.float32)
     np.testing.assert_array_equal(best_class(score), score.argmax(0))
     assert not best_class(np.zeros((3, 2, 2), np.float32)).any()
+
+
+def test_normalised_networks_see_the_whole_image():
+    """A normalised score depends on every pixel, so no tile size changes it."""
+    net = build("voc-fcn8s", norm=True, **SLIM)
+    image, params = random_image(net, 90, 700), random_params(net)
+    whole = Segmenter(net, params, mx.cpu()).scores(image)["label"]
+    image_2 = {name: array.copy() for name, array in image.items()}
+    image_2["data"][:, :, :, :8] = 0
+    assert (whole[..., -8:] != Segmenter(net, params, mx.cpu()).scores(image_2)["label"][..., -8:]).any()
+    np.testing.assert_array_equal(Segmenter(net, params, mx.cpu(), tile=64).scores(image)["label"], whole)

@@ -136,3 +136,34 @@ def test_misspelled_names_and_impossible_sizes():
     for wrong in ({"width": 0}, {"hidden": 0}, {"dropout": 1.0}, {"classes": [0]}):
         with pytest.raises(ValueError, match="make no network"):
             FCN(NETWORKS["voc-fcn32s"], **wrong)
+
+
+@pytest.mark.parametrize("name", ["voc-fcn8s", "nyud-fcn32s-color-hha", "nyud-fcn32s-color-d"])
+def test_normalised_trunk(name):
+    """Every convolution of a trunk is normalised, the weights say so, and pixels' units do not matter any more."""
+    net = build(name, [3], norm=True, **SLIM)
+    params = initial_params(net)
+    norms = [layer for layer in net.layers if layer.type == "GroupNorm"]
+    assert len(norms) == 15 * len(net.network.streams)
+    assert all(
+        (params[f"{layer.name}_weight"] == 1).all() and not params[f"{layer.name}_bias"].any() for layer in norms
+    )
+    again = network_of(name, params)
+    assert again.norm and again.layers == net.layers
+    assert not network_of(name, initial_params(build(name, [3], **SLIM))).norm
+
+    rng = np.random.RandomState(0)
+    for array in params:
+        if array.startswith("score"):
+            params[array] = rng.randn(*params[array].shape).astype(np.float32)
+    inputs = {n: rng.randn(1, c, 40, 50).astype(np.float32) * 50 for n, c in net.inputs.items()}
+    executor = net.test_symbol().simple_bind(mx.cpu(), grad_req="null", **net.data_shapes(40, 50))
+    executor.copy_params_from({n: mx.nd.array(a) for n, a in params.items()})
+    scores = [executor.forward(**{n: a * f for n, a in inputs.items()})[0].asnumpy().copy() for f in (1, 7)]
+    assert scores[0].std() > 0.01
+    np.testing.assert_allclose(*scores, atol=1e-3)
+
+
+def test_alexnet_has_its_own_normalisation():
+    with pytest.raises(ValueError, match=r"leave network\.norm off"):
+        build("voc-fcn-alexnet", norm=True)

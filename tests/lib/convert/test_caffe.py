@@ -134,6 +134,13 @@ def test_export_leaves_nothing_half_written(slim, tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+def test_a_layer_caffe_does_not_have_is_not_exported(tmp_path):
+    net = build("voc-fcn32s", [3], width=1 / 16, hidden=8, norm=True)
+    with pytest.raises(ValueError, match="conv1_1_norm.*Caffe has no GroupNorm; train with network.norm false"):
+        caffe.export(without(net.layers, "Dropout"), initial_params(net), str(tmp_path / "net"), net.data_shapes(8, 8))
+    assert not list(tmp_path.iterdir())
+
+
 def test_layers_with_more_arrays_are_refused(tmp_path):
     path = str(tmp_path / "bn.caffemodel")
     caffemodel.write(path, [caffemodel.BlobLayer("bn", "BatchNorm", (np.ones(2),) * 3)])

@@ -117,7 +117,7 @@ def test_unknown_names(tmp_path):
 
 
 def test_every_reader_says_what_is_missing(tmp_path):
-    for name in set(READERS) - {"shapes"}:
+    for name in set(READERS) - {"shapes", "textured_shapes"}:
         with pytest.raises(DatasetError, match="no such|neither a list"):
             build(name, "val", dataset_path=str(tmp_path / "nothing"))
 
@@ -290,14 +290,15 @@ def test_context_lists_must_fit_each_other(tmp_path):
 # ----------------------------------------------------------------------------------------------- embedded and real
 
 
-def test_shapes_are_drawn_and_labelled(tmp_path):
-    dataset = build("shapes", "train[:2]+val1", dataset_path=str(tmp_path))
+@pytest.mark.parametrize("name", ["shapes", "textured_shapes"])
+def test_shapes_are_drawn_and_labelled(tmp_path, name):
+    dataset = build(name, "train[:2]+val1", dataset_path=str(tmp_path))
     assert len(dataset) == 3 and dataset.tasks["label"][0] == "background" and len(dataset.tasks["label"]) == 6
     for index in range(3):
         label = dataset.read_label(index)
         assert label.shape == dataset.size(index) and 0 < label.max() < 6
     with pytest.raises(DatasetError, match="no image set 'test'"):
-        build("shapes", "test", dataset_path=str(tmp_path))
+        build(name, "test", dataset_path=str(tmp_path))
 
 
 def test_real_camvid(data_dir):

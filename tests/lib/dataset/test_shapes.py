@@ -134,6 +134,28 @@ def test_unknown_image_set(tmp_path, name):
         build("shapes", name, str(tmp_path))
 
 
+def test_cues_tell_classes_apart(tmp_path):
+    """With cues every disc is plain: what is left of it without its gradient of light is the noise of the picture."""
+    rough = {False: [], True: []}
+    for cues in rough:
+        for index in range(20):
+            scene = draw_scene(0, 0, index, cues=cues)
+            inner = np.stack(
+                [ndimage.binary_erosion(scene.instances == i + 1, iterations=4) for i in range(len(scene.classes))]
+            )
+            for label, mask in zip(scene.classes, inner):
+                if label == 1 and mask.sum() > 200:
+                    flat = scene.image.astype(float) - ndimage.uniform_filter(scene.image.astype(float), (9, 9, 0))
+                    rough[cues].append(flat[ndimage.binary_erosion(mask, iterations=5)].std())
+    assert np.nanmax(rough[True]) < 9 < np.nanmax(rough[False])
+
+
+def test_the_two_sets_do_not_share_a_folder(tmp_path):
+    shapes.generate(str(tmp_path), "train", 1)
+    with pytest.raises(DatasetError, match="holds shapes, not textured_shapes: choose another folder"):
+        shapes.generate(str(tmp_path), "train", 1, cues=True)
+
+
 def test_command_line(tmp_path, capsys):
     shapes.main(["--out", str(tmp_path), "--train", "2", "--val", "1", "--seed", "3"])
     assert "train has 2 images of disc" in capsys.readouterr().out
