@@ -37,6 +37,8 @@ def settings(folder, output, *more):
         "dataset.test_image_set": "val3",
         "network.width": 0.0625,
         "network.hidden": 16,
+        "network.dropout": 0.5,
+        "network.norm": "false",
         "TRAIN.lr": "0.01,0.001",
         "TRAIN.max_iter": 4,
         "TRAIN.snapshot": 2,
@@ -131,6 +133,15 @@ def test_killed_and_resumed_is_as_uninterrupted(folder, finished):
     assert "resumed from" in text
     for stage in STAGES:
         assert_same(arrays(folder / "killed", stage), arrays(folder / "a", stage))
+
+
+def test_a_normalised_trunk_is_carried_from_stage_to_stage(folder, monkeypatch):
+    words = settings(folder, folder / "norm", "network.norm", "true")
+    run_here(monkeypatch, words, train, testing.test)
+    first, second = (arrays(folder / "norm", name) for name in STAGES)
+    assert "conv1_1_norm_weight" in second and (first["fc6_norm_weight"] != 1).any()
+    scores = json.loads((folder / "norm" / CFG.stem / "val3" / STAGES[1] / "scores.json").read_text())
+    assert set(scores["tasks"]) == {"label"}
 
 
 def test_resuming_a_finished_stage_goes_on_with_the_next(folder, finished, monkeypatch, capsys):
