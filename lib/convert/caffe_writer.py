@@ -24,6 +24,12 @@ _WRITTEN: Dict[str, Tuple[str, Dict[str, str]]] = {
 }  # fmt: skip
 """Type -> (its message, option -> field)."""
 
+_REFUSED = {
+    "SoftmaxWithLoss": "losses are not exported; leave them out",
+    "GroupNorm": "Caffe has no GroupNorm; train with network.norm false to export",
+}
+"""Type -> why it is not written."""
+
 
 def write_layers(layers: Sequence[Layer], shapes: Mapping[str, Sequence[int]], name: str) -> Message:
     """A network message of rows; shapes: (N, C, H, W) of every input.
@@ -35,12 +41,8 @@ def write_layers(layers: Sequence[Layer], shapes: Mapping[str, Sequence[int]], n
     for layer in layers:
         if layer.type == "Input" and layer.name not in shapes:
             raise ValueError(f"input {layer.name!r}: its shape is needed to write a prototxt")
-        if layer.type == "SoftmaxWithLoss":
-            raise ValueError(f"layer {layer.name!r}: losses are not exported; leave them out")
-        if layer.type == "GroupNorm":
-            raise ValueError(
-                f"layer {layer.name!r}: Caffe has no {layer.type}; train with network.norm false to export"
-            )
+        if layer.type in _REFUSED:
+            raise ValueError(f"layer {layer.name!r}: {_REFUSED[layer.type]}")
         net.add("layer", _write_layer(layer, shapes))
     return net
 

@@ -39,15 +39,23 @@ DEFAULT_COUNTS = {"train": 600, "val": 100}
 
 def build(image_set: str, root_path: str, path: str, result_path: str, limit: int | None = None) -> PascalVOC:
     """Reader of `train`, `val`, or as in `train200` another number; pictures are drawn where absent."""
+    split, count = split_and_count(image_set, limit)
+    generate(path, split, count)
+    return PascalVOC(f"shapes_{split}", root_path, path, result_path, limit=count)
+
+
+def split_and_count(image_set: str, limit: int | None = None, name: str = NAMES[0]) -> tuple[str, int]:
+    """Split and number of images that `train`, `val`, or as in `train200` another number stand for, at most `limit`.
+
+    Raises DatasetError, which calls the set `name`: neither.
+    """
     match = re.fullmatch(r"(train|val)(\d*)", image_set)
     if match is None or match.group(2) == "0":
         raise DatasetError(
-            f"shapes has no image set {image_set!r}: use train, val, or a number of images as in train200"
+            f"{name} has no image set {image_set!r}: use train, val, or a number of images as in train200"
         )
     split = match.group(1)
-    count = min(int(match.group(2) or DEFAULT_COUNTS[split]), limit or 10**9)
-    generate(path, split, count)
-    return PascalVOC(f"shapes_{split}", root_path, path, result_path, limit=count)
+    return split, min(int(match.group(2) or DEFAULT_COUNTS[split]), limit or 10**9)
 
 
 def generate(path: str, split: str, count: int, seed: int | None = None, cues: bool = False) -> None:

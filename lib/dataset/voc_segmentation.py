@@ -14,7 +14,6 @@ so that a VOC folder with SBD's .mat files can be used as it is.
 from __future__ import annotations
 
 import os
-import re
 
 import numpy as np
 
@@ -88,14 +87,9 @@ class ShapesSegmentation(VOCSegmentation):
     cues = False
 
     def __init__(self, split: str, path: str, limit: int | None = None) -> None:
-        match = re.fullmatch(r"(train|val)(\d*)", split)
-        if match is None or match.group(2) == "0":
-            raise DatasetError(
-                f"{self.kind} has no image set {split!r}: use train, val, or a number of images as in train200"
-            )
-        count = min(int(match.group(2) or drawn.DEFAULT_COUNTS[match.group(1)]), limit or 10**9)
-        drawn.generate(path, match.group(1), count, cues=self.cues)
-        super().__init__(match.group(1), os.path.join(path, "VOCshapes"), limit=count)
+        split, count = drawn.split_and_count(split, limit, self.kind)
+        drawn.generate(path, split, count, cues=self.cues)
+        super().__init__(split, os.path.join(path, "VOCshapes"), limit=count)
 
 
 class TexturedShapesSegmentation(ShapesSegmentation):

@@ -55,6 +55,13 @@ def _variables(layer: Layer, **attributes) -> Dict[str, mx.sym.Symbol]:
     return variables
 
 
+def _channel_variables(layer: Layer, channels: int) -> Dict[str, mx.sym.Symbol]:
+    """`_variables` of one number per channel; MXNet cannot infer their shape."""
+    if not channels:
+        raise ValueError(f"layer {layer.name!r}: a {layer.type} needs to know its channels; state those of the input")
+    return _variables(layer, shape=(channels,))
+
+
 def _data(layer: Layer, _: int) -> mx.sym.Symbol:
     return mx.sym.Variable(layer.name)
 
@@ -87,9 +94,7 @@ def _inner_product(layer: Layer, bottom: mx.sym.Symbol, _: int) -> mx.sym.Symbol
 
 
 def _scale(layer: Layer, bottom: mx.sym.Symbol, channels: int) -> mx.sym.Symbol:
-    if not channels:
-        raise ValueError(f"layer {layer.name!r}: a Scale needs to know its channels; state those of the input")
-    arrays = _variables(layer, shape=(channels,))
+    arrays = _channel_variables(layer, channels)
     arrays = {name: mx.sym.Reshape(array, shape=(1, -1, 1, 1)) for name, array in arrays.items()}
     if "bias" in arrays:
         return mx.sym.broadcast_add(mx.sym.broadcast_mul(bottom, arrays["weight"]), arrays["bias"], name=layer.name)
@@ -120,9 +125,7 @@ def _lrn(layer: Layer, bottom: mx.sym.Symbol, _: int) -> mx.sym.Symbol:
 
 
 def _group_norm(layer: Layer, bottom: mx.sym.Symbol, channels: int) -> mx.sym.Symbol:
-    if not channels:
-        raise ValueError(f"layer {layer.name!r}: a GroupNorm needs to know its channels; state those of the input")
-    arrays = _variables(layer, shape=(channels,))
+    arrays = _channel_variables(layer, channels)
     return group_norm(bottom, layer.options["groups"], channels, arrays["weight"], arrays["bias"], name=layer.name)
 
 
