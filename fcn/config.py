@@ -15,6 +15,7 @@ from fcn.sampling import ORDERS
 from fcn.symbols import NETWORKS
 from lib.core import config as base
 from lib.core.config import ConfigError
+from lib.core.optimizer import OPTIMIZERS
 from lib.network.loss import NORMALIZATIONS
 
 
@@ -60,7 +61,7 @@ def _network() -> EasyDict:
     group.width = 1.0  # multiplies the channels of the trunk
     group.hidden = 4096  # channels of fc6 and fc7
     group.dropout = 0.5  # after fc6 and fc7
-    group.norm = False  # normalise inside the trunk, to train without pretrained weights; not published, not for Caffe
+    group.norm = False  # normalise inside the trunk, to train without pretrained weights; see docs/fcn_training.md
     return group
 
 
@@ -91,6 +92,9 @@ def _train() -> EasyDict:
     group.order = "python2"  # of images: python2 (with replacement, as published), shuffle, sequential
     group.seed = 1337  # of the order, of weights that start at random and of dropout
     # ours
+    group.optimizer = "sgd"  # or adam, whose beta1 is momentum; a normalised loss and a lr of 0.001 belong to it
+    group.mosaic = "0"  # updates on mosaics of cut-out regions a stage begins with, per stage: to learn from nothing
+    group.mosaic_tile = 64  # side of their tiles in pixels
     group.BATCH_IMAGES = 1  # per device; smaller images are padded with void
     group.FLIP = False  # mirror every other image at random
     group.lr_step = ""  # shares of a stage after which lr is divided by 10: "0.7,0.9"
@@ -108,7 +112,7 @@ def _test() -> EasyDict:
     return group
 
 
-PER_STAGE = ("lr", "max_iter", "snapshot")
+PER_STAGE = ("lr", "max_iter", "snapshot", "mosaic")
 
 
 def stages(config: EasyDict) -> List[EasyDict]:
@@ -152,10 +156,11 @@ def check(config: EasyDict, given: Set[str]) -> None:
     if not names or len(set(names)) < len(names):
         raise ConfigError(f"symbol is {config.symbol!r}; name each network once, for example voc-fcn32s,voc-fcn16s")
     _one_of("TRAIN.order", train.order, ORDERS)
+    _one_of("TRAIN.optimizer", train.optimizer, OPTIMIZERS)
     _one_of("TRAIN.normalization", train.normalization, ("", *NORMALIZATIONS))
     _one_of("TEST.network", config.TEST.network, ("", *names))
     for key in PER_STAGE:
-        _check_stages(f"TRAIN.{key}", train[key], len(names), whole=key != "lr")
+        _check_stages(f"TRAIN.{key}", train[key], len(names), whole=key != "lr", zero=key == "mosaic")
     for stage in stages(config):
         if int(stage.TRAIN.max_iter) % int(stage.TRAIN.snapshot):
             raise ConfigError(
@@ -167,17 +172,19 @@ def check(config: EasyDict, given: Set[str]) -> None:
     if not 0 <= config.network.dropout < 1:
         raise ConfigError(f"network.dropout is {config.network.dropout}; it must be at least 0 and below 1")
     leaves = dict(base.flatten(config))
-    for key in "default.frequent network.width network.hidden TRAIN.iter_size TRAIN.BATCH_IMAGES".split():
+    train_keys = "TRAIN.iter_size TRAIN.BATCH_IMAGES TRAIN.mosaic_tile"
+    for key in f"default.frequent network.width network.hidden {train_keys}".split():
         if leaves[key] <= 0:
             raise ConfigError(f"{key} is {leaves[key]}; it must be positive")
 
 
-def _check_stages(key: str, text: str, count: int, whole: bool) -> None:
+def _check_stages(key: str, text: str, count: int, whole: bool, zero: bool) -> None:
     values = _numbers(key, text)
     if len(values) not in (1, count):
         raise ConfigError(f"{key} is {text}: {len(values)} values for {count} networks; give one, or one for each")
-    if min(values) <= 0 or (whole and any(value != int(value) for value in values)):
-        raise ConfigError(f"{key} is {text}; it must be positive{' and whole' if whole else ''}")
+    if min(values) < 0 or (not zero and min(values) == 0) or (whole and any(value != int(value) for value in values)):
+        kind = "0 or more" if zero else "positive"
+        raise ConfigError(f"{key} is {text}; it must be {kind}{' and whole' if whole else ''}")
 
 
 def _numbers(key: str, text: str) -> List[float]:

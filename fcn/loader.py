@@ -7,6 +7,7 @@ from typing import Dict, Iterator, List, Mapping, Tuple
 import mxnet as mx
 import numpy as np
 
+from fcn.mosaic import Mosaics
 from fcn.preprocess import input_tensor
 from fcn.sampling import indices
 from fcn.symbols import FCN
@@ -45,7 +46,8 @@ class SegmentationLoader:
     dataset: where images come from. inputs: network input -> form of the image, as {"data": "color"}; default every
     form under its own name. labels: network input -> task, as {"label": "label"}; default every task. order: one of
     `fcn.sampling.ORDERS`. batch: images per batch; where their sizes differ they are padded at the right and bottom
-    with mean pixels and void labels. flip: mirror every other image at random, which the original does not.
+    with mean pixels and void labels. flip: mirror every other image at random, which the original does not. mosaics:
+    the first batches of the run, this many, hold mosaics with tiles of `tile` pixels instead of images (`fcn.mosaic`).
 
     A batch holds (N, C, H, W) float32 per input and (N, 1, H, W) uint8 per label, 255 = void.
 
@@ -62,6 +64,8 @@ class SegmentationLoader:
         batch: int = 1,
         flip: bool = False,
         workers: int = 2,
+        mosaics: int = 0,
+        tile: int = 64,
     ) -> None:
         self.dataset, self.order, self.seed = dataset, order, seed
         self.inputs = dict(inputs) if inputs is not None else {name: name for name in dataset.inputs}
@@ -70,6 +74,9 @@ class SegmentationLoader:
         if batch < 1:
             raise ValueError(f"a batch holds at least one image, not {batch}")
         indices(order, len(dataset), seed, 0, 1)
+        self.mosaics, self.mosaic = mosaics, None
+        if mosaics:
+            self.mosaic = Mosaics(dataset, self.inputs, self.labels, seed, tile, self._largest_size())
 
     def indices(self, start: int, count: int) -> List[List[int]]:
         """Images of `count` batches from batch number `start`, 0 being the first of the run."""
@@ -83,6 +90,8 @@ class SegmentationLoader:
 
     def items(self, number: int) -> List[str]:
         """Image files of one batch, for error messages."""
+        if number < self.mosaics:
+            return [file for place in self._places(number) for file in self.mosaic.items(place)]
         first = next(iter(self.inputs.values()))
         return [self.dataset.image_file(index, first) for index in self.indices(number, 1)[0]]
 
@@ -104,14 +113,23 @@ class SegmentationLoader:
 
     def largest_shapes(self) -> Dict[str, Tuple[int, ...]]:
         """Shapes of a batch as large as the highest and the widest image, to bind the first executor with."""
-        height, width = np.max([self.dataset.size(i) for i in range(len(self.dataset))], axis=0).tolist()
+        height, width = self._largest_size()
         channels = {name: 1 if form == "depth" else 3 for name, form in self.inputs.items()}
         shapes = {name: (self.batch, count, height, width) for name, count in channels.items()}
         shapes.update(dict.fromkeys(self.labels, (self.batch, 1, height, width)))
         return shapes
 
+    def _largest_size(self) -> Tuple[int, int]:
+        return tuple(np.max([self.dataset.size(i) for i in range(len(self.dataset))], axis=0).tolist())
+
+    def _places(self, number: int) -> range:
+        """Places in the run of the samples of a batch."""
+        return range(number * self.batch, (number + 1) * self.batch)
+
     def _make(self, item: Tuple[int, List[int]]) -> Batch:
         number, images = item
+        if number < self.mosaics:
+            return collate([self.mosaic.sample(place) for place in self._places(number)], {})
         mirrored = np.random.RandomState([self.seed, number]).rand(len(images)) < (0.5 if self.flip else 0)
         samples = [self.sample(index, bool(m)) for index, m in zip(images, mirrored)]
         return collate(samples, dict.fromkeys(self.labels, VOID))

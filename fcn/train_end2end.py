@@ -50,15 +50,17 @@ class Stage(Session):
         classes = {head.label: dataset.tasks[head.label] for head in net.heads}
         super().__init__(config, config.symbol, model_prefix(config, run.args.cfg), class_files(classes))
         self.net, train = net, config.TRAIN
-        loader = SegmentationLoader(
-            dataset, inputs, labels, train.order, train.seed, train.BATCH_IMAGES, train.FLIP, config.default.num_workers
-        )
-        self.symbol = net.train_symbol(train.normalization or None)
         # Gradients are averaged over iter_size and over devices, as Caffe does; the loss is not.
         batches = train.iter_size * len(run.contexts)
+        loader = SegmentationLoader(
+            dataset, inputs, labels, train.order, train.seed, train.BATCH_IMAGES, train.FLIP,
+            config.default.num_workers, int(train.mosaic) * batches, train.mosaic_tile,
+        )  # fmt: skip
+        self.symbol = net.train_symbol(train.normalization or None)
         self.trainer = Trainer(
             self.symbol, run.contexts, loader.largest_shapes(), momentum=train.momentum, wd=train.wd,
             accumulate=train.iter_size, kvstore=config.default.kvstore, rescale_grad=1 / batches,
+            optimizer=train.optimizer,
         )  # fmt: skip
         self.loader = Snapshots(loader, int(train.snapshot) * batches)
         self.images_per_update = batches * train.BATCH_IMAGES

@@ -83,8 +83,8 @@ class FCN:
             return alexnet_fcn(bottom, self.width, self.hidden, self.dropout)
         return vgg16_fcn(bottom, self.width, self.hidden, self.dropout, suffix, self.network.first, self.norm)
 
-    def _score(self, name: str, bottom: str, classes: int) -> Layer:
-        return rows.convolution(name, bottom, classes, kernel=1, mults=WEIGHT_AND_BIAS)
+    def _score(self, name: str, bottom: str, classes: int, pad: int = 0) -> Layer:
+        return rows.convolution(name, bottom, classes, kernel=1, pad=pad, mults=WEIGHT_AND_BIAS)
 
     def _add_head(self, layers: List[Layer], head: Head) -> None:
         """Score the coarsest map, fuse finer ones in, go up to pixels and crop to the image."""
@@ -97,9 +97,12 @@ class FCN:
             if scale:
                 source = f"scale_{pool}"
                 if source not in (layer.name for layer in layers):
+                    # The factors make up for the size of numbers that normalised maps do not have.
+                    scale = 1.0 if self.norm else scale
                     layers.append(rows.scale(source, pool, scale, mults=rows.FIXED))
             score = f"score_{pool}{end}"
-            layers.append(self._score(score, source, classes))
+            # With little padding the coarse map can end behind this one, far outside the image.
+            layers.append(self._score(score, source, classes, pad=2 if self.norm else 0))
             layers.append(aligned_crop(layers, f"{score}c", score, up))
             blob, step = f"fuse_{pool}{end}", step // 2
             layers.append(rows.eltwise_sum(blob, (up, f"{score}c")))

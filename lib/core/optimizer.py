@@ -1,10 +1,13 @@
-"""Stochastic gradient descent with momentum, and its learning-rate schedule, as the originals train."""
+"""Stochastic gradient descent with momentum and its learning-rate schedule, as the originals train; and Adam."""
 
 from __future__ import annotations
 
-from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence
+import math
+from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Type
 
 import mxnet as mx
+
+Arrays = Mapping[str, mx.nd.NDArray]
 
 
 class WarmupMultiFactorSchedule(NamedTuple):
@@ -40,7 +43,7 @@ class MomentumSGD:
 
     def __init__(
         self,
-        params: Mapping[str, mx.nd.NDArray],
+        params: Arrays,
         momentum: float,
         wd: float,
         lr_mults: Mapping[str, float],
@@ -55,13 +58,40 @@ class MomentumSGD:
         self.lr_mults = {n: float(lr_mults.get(n, 1.0)) for n in self.names}
         self.states: Dict[str, mx.nd.NDArray] = {n: mx.nd.zeros_like(params[n]) for n in self.names}
 
-    def update(self, params: Mapping[str, mx.nd.NDArray], grads: Mapping[str, mx.nd.NDArray], lr: float) -> None:
-        """One step at learning rate `lr`, in place."""
+    def update(self, params: Arrays, grads: Arrays, lr: float, number: int) -> None:
+        """Step `number` (from 1) at learning rate `lr`, in place."""
         for name in self.names:
             mx.nd.sgd_mom_update(
                 params[name], grads[name], self.states[name], lr=lr * self.lr_mults[name], wd=self.wds[name],
                 momentum=self.momentum, rescale_grad=self.rescale_grad, out=params[name],
             )  # fmt: skip
+
+
+class Adam(MomentumSGD):
+    """Kingma and Ba, "Adam: A Method for Stochastic Optimization" (ICLR 2015), algorithm 1; no original has it.
+
+    beta1 is `momentum`. The decay is added to the gradient, as MXNet's Adam does. `states` holds the second moment of
+    array `x` as `x:variance`.
+    """
+
+    BETA2, EPSILON = 0.999, 1e-8
+
+    def __init__(self, params: Arrays, *args, **kwargs) -> None:
+        super().__init__(params, *args, **kwargs)
+        self.states.update({f"{name}:variance": mx.nd.zeros_like(params[name]) for name in self.names})
+
+    def update(self, params: Arrays, grads: Arrays, lr: float, number: int) -> None:
+        """Step `number` (from 1) at learning rate `lr`, in place."""
+        correction = math.sqrt(1 - self.BETA2**number) / (1 - self.momentum**number)
+        for name in self.names:
+            mx.nd.adam_update(
+                params[name], grads[name], self.states[name], self.states[f"{name}:variance"],
+                lr=lr * correction * self.lr_mults[name], wd=self.wds[name], beta1=self.momentum, beta2=self.BETA2,
+                epsilon=self.EPSILON, rescale_grad=self.rescale_grad, out=params[name],
+            )  # fmt: skip
+
+
+OPTIMIZERS: Dict[str, Type[MomentumSGD]] = {"sgd": MomentumSGD, "adam": Adam}
 
 
 def lr_multipliers(symbol: mx.sym.Symbol) -> Dict[str, float]:

@@ -12,7 +12,7 @@ import mxnet as mx
 import numpy as np
 
 from lib.core.executors import ExecutorPool, Shapes
-from lib.core.optimizer import MomentumSGD, lr_multipliers, wd_multipliers
+from lib.core.optimizer import OPTIMIZERS, lr_multipliers, wd_multipliers
 
 Arrays = Dict[str, mx.nd.NDArray]
 Batch = Mapping[str, np.ndarray]
@@ -28,8 +28,8 @@ class Trainer:
 
     largest: input shapes the executors are first bound at. accumulate: batches per device and update.
     kvstore: MXNet's name ('device', 'local', 'dist_sync'); used when there is more than one device or worker.
-    rescale_grad: factor on the summed gradient. Parameters whose `lr_mult` is 0 in the symbol are fixed: no gradient is
-    computed for them.
+    rescale_grad: factor on the summed gradient. optimizer: one of OPTIMIZERS. Parameters whose `lr_mult` is 0 in the
+    symbol are fixed: no gradient is computed for them.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class Trainer:
         kvstore: str = "device",
         executor_limit: int = 16,
         rescale_grad: float = 1.0,
+        optimizer: str = "sgd",
     ) -> None:
         names = [n for n in symbol.list_arguments() if n not in largest]
         mults = lr_multipliers(symbol)
@@ -54,7 +55,7 @@ class Trainer:
         self.pools = [ExecutorPool(symbol, ctx, largest, grad_req, executor_limit) for ctx in contexts]
         decays = wd_multipliers(symbol)
         self.optimizers = [
-            MomentumSGD({n: pool.params[n] for n in self.learned}, momentum, wd, mults, decays, rescale_grad)
+            OPTIMIZERS[optimizer]({n: pool.params[n] for n in self.learned}, momentum, wd, mults, decays, rescale_grad)
             for pool in self.pools
         ]
         self.store = mx.kv.create(kvstore) if len(contexts) > 1 or kvstore.startswith("dist") else None
@@ -97,11 +98,13 @@ class Trainer:
         return args, aux
 
     def get_momentum(self) -> Arrays:
-        """Copies of the momentum arrays on the CPU, by parameter name."""
+        """Copies of the optimizer's arrays on the CPU: momentum by parameter name, for Adam more."""
         return {n: a.as_in_context(mx.cpu()).copy() for n, a in self.optimizers[0].states.items()}
 
     def set_momentum(self, states: Arrays) -> None:
-        """Restore what `get_momentum` returned on every device."""
+        """Restore what `get_momentum` returned on every device. Raises ValueError: it is another optimizer's."""
+        if set(states) != set(self.optimizers[0].states):
+            raise ValueError("the saved state is another optimizer's: resume with the TRAIN.optimizer of its config")
         for optimizer in self.optimizers:
             for name, state in optimizer.states.items():
                 states[name].copyto(state)
@@ -138,9 +141,9 @@ class Trainer:
             if on_outputs is not None:
                 on_outputs({n: pool.current.arg_dict[n] for n in pool.input_names}, outputs)
         self._sum_gradients()
-        for pool, optimizer in zip(self.pools, self.optimizers):
-            optimizer.update(pool.params, pool.grads, lr)
         self.num_update += 1
+        for pool, optimizer in zip(self.pools, self.optimizers):
+            optimizer.update(pool.params, pool.grads, lr, self.num_update)
 
     def _clear_gradients(self) -> None:
         for pool in self.pools:

@@ -28,7 +28,7 @@ def compose(layers: Sequence[Layer]) -> Symbols:
     """
     blobs: Symbols = {}
     channels: Dict[str, int] = {}
-    for layer in layers:
+    for layer in _fold_relus(layers):
         missing = [blob for blob in layer.bottoms if blob not in blobs]
         if missing or layer.type not in _BUILDERS:
             known = ", ".join(sorted(_BUILDERS))
@@ -37,6 +37,18 @@ def compose(layers: Sequence[Layer]) -> Symbols:
         channels[layer.top] = _channels(layer, [channels[blob] for blob in layer.bottoms])
         blobs[layer.top] = _BUILDERS[layer.type](layer, *(blobs[blob] for blob in layer.bottoms), channels[layer.top])
     return blobs
+
+
+def _fold_relus(layers: Sequence[Layer]) -> List[Layer]:
+    """The rows, a GroupNorm and the ReLU right behind it being one: its operator does both in one pass over the map."""
+    rows: List[Layer] = []
+    for layer in layers:
+        below = rows[-1] if rows else layer
+        if layer.type == "ReLU" and below.type == "GroupNorm" and below.top == layer.bottoms[0] == layer.top:
+            rows[-1] = below._replace(options={**below.options, "act": "relu"})
+        else:
+            rows.append(layer)
+    return rows
 
 
 def _channels(layer: Layer, below: List[int]) -> int:
@@ -126,7 +138,8 @@ def _lrn(layer: Layer, bottom: mx.sym.Symbol, _: int) -> mx.sym.Symbol:
 
 def _group_norm(layer: Layer, bottom: mx.sym.Symbol, channels: int) -> mx.sym.Symbol:
     arrays = _channel_variables(layer, channels)
-    return group_norm(bottom, layer.options["groups"], channels, arrays["weight"], arrays["bias"], name=layer.name)
+    groups, act = layer.options["groups"], layer.options.get("act", "none")
+    return group_norm(bottom, groups, channels, arrays["weight"], arrays["bias"], act=act, name=layer.name)
 
 
 def _relu(layer: Layer, bottom: mx.sym.Symbol, _: int) -> mx.sym.Symbol:

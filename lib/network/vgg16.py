@@ -14,7 +14,12 @@ from lib.network.layer import WEIGHT_AND_BIAS, Layer, convolution, dropout, grou
 STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 """Channels and number of 3x3 convolutions before each pooling."""
 
-FIRST_PAD = 100
+PADS = (100, 0)
+"""Padding of the first layer and of fc6."""
+
+NORM_PADS = (33, 2)
+"""The same with normalisation. From a 1x1 image there is still something to score, and the maps of a picture of 256x320
+are less than half as large: what learns from nothing needs many pictures."""
 
 
 def vgg16_fcn(
@@ -26,14 +31,17 @@ def vgg16_fcn(
     first: str = "conv1_1",
     norm: bool = False,
 ) -> List[Layer]:
-    """The trunk from `bottom` (N, C, H, W) to fc7 (N, hidden, h, w), h = ceil five times of (H + 198)/2, minus 6.
+    """The trunk from `bottom` (N, C, H, W) to fc7 (N, hidden, h, w), h = ceil five times of (H + 198)/2, minus 6; with
+    `norm` five times of (H + 64)/2, minus 2.
 
     width: multiplier of the channels of conv1_1 to conv5_3. ratio: dropout after fc6 and fc7; 0 leaves it out.
     suffix: appended to all names. first: name of the first convolution. Maps of use above: pool3, pool4 and fc7.
     norm: normalise in front of every ReLU, as the published trunk does not: each channel of conv1_1 to conv5_3 by
-    itself, fc6 and fc7 over all of theirs, because on maps of a few pixels a channel alone says where, not what.
+    itself, fc6 and fc7 over all of theirs, because on maps of a few pixels a channel alone says where, not what. It
+    pads less, see NORM_PADS.
     """
     layers: List[Layer] = []
+    first_pad, fc6_pad = NORM_PADS if norm else PADS
 
     def unit(name: str, relu_name: str, channels: int, kernel: int, pad: int) -> None:
         below = layers[-1].top if layers else bottom
@@ -46,11 +54,11 @@ def vgg16_fcn(
         for index in range(1, count + 1):
             place = f"{stage}_{index}"
             is_first = place == "1_1"
-            name, pad = (first, FIRST_PAD) if is_first else (f"conv{place}", 1)
+            name, pad = (first, first_pad) if is_first else (f"conv{place}", 1)
             unit(name, f"relu{place}", scaled(channels, width), 3, pad)
         layers.append(max_pooling(f"pool{stage}{suffix}", layers[-1].top, kernel=2, stride=2))
-    for number, kernel in ((6, 7), (7, 1)):
-        unit(f"fc{number}", f"relu{number}", hidden, kernel, 0)
+    for number, kernel, pad in ((6, 7, fc6_pad), (7, 1, 0)):
+        unit(f"fc{number}", f"relu{number}", hidden, kernel, pad)
         if ratio:
             layers.append(dropout(f"drop{number}{suffix}", layers[-1].top, ratio))
     return layers

@@ -44,6 +44,8 @@ def settings(folder, output, *more):
         "TRAIN.snapshot": 2,
         "TRAIN.BATCH_IMAGES": 1,
         "TRAIN.warmup_step": 0,
+        "TRAIN.optimizer": "sgd",
+        "TRAIN.mosaic": 0,
     }
     pairs = [str(word) for pair in words.items() for word in pair]
     return ["--cfg", str(CFG), "--frequent", "2", "--set", *pairs, *map(str, more)]
@@ -136,7 +138,9 @@ def test_killed_and_resumed_is_as_uninterrupted(folder, finished):
 
 
 def test_a_normalised_trunk_is_carried_from_stage_to_stage(folder, monkeypatch):
-    words = settings(folder, folder / "norm", "network.norm", "true")
+    words = settings(
+        folder, folder / "norm", "network.norm", "true", "TRAIN.optimizer", "adam", "TRAIN.mosaic", "3,0"
+    )  # fmt: skip
     run_here(monkeypatch, words, train, testing.test)
     first, second = (arrays(folder / "norm", name) for name in STAGES)
     assert "conv1_1_norm_weight" in second and (first["fc6_norm_weight"] != 1).any()

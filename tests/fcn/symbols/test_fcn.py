@@ -164,6 +164,16 @@ def test_normalised_trunk(name):
     np.testing.assert_allclose(*scores, atol=1e-3)
 
 
+@pytest.mark.parametrize("name", ["voc-fcn32s", "voc-fcn16s", "voc-fcn8s", "voc-fcn8s-atonce"])
+def test_a_normalised_network_takes_any_size(name):
+    """Its padding is small, and rounding up in the poolings must never leave a map too short to be added."""
+    net = build(name, [3], norm=True, **SLIM)
+    symbol = net.test_symbol()
+    for size in range(1, 70):
+        _, shapes, _ = symbol.infer_shape(**net.data_shapes(size, 2 * size + 1))
+        assert shapes == [(1, 3, size, 2 * size + 1)]
+
+
 def test_alexnet_has_its_own_normalisation():
     with pytest.raises(ValueError, match=r"leave network\.norm off"):
         build("voc-fcn-alexnet", norm=True)

@@ -1,9 +1,9 @@
-"""Momentum SGD against MXNet's optimizer and the schedule's rules."""
+"""Momentum SGD and Adam against their formulas and MXNet's optimizer, and the schedule's rules."""
 
 import mxnet as mx
 import numpy as np
 
-from lib.core.optimizer import MomentumSGD, WarmupMultiFactorSchedule, lr_multipliers, wd_multipliers
+from lib.core.optimizer import Adam, MomentumSGD, WarmupMultiFactorSchedule, lr_multipliers, wd_multipliers
 
 
 def test_matches_mxnets_optimizer_over_several_steps():
@@ -16,13 +16,33 @@ def test_matches_mxnets_optimizer_over_several_steps():
     reference = mx.optimizer.SGD(learning_rate=0.1, momentum=0.9, wd=0.01, param_idx2name=dict(enumerate(names)))
     reference.set_lr_mult({"layer0_weight": 3.0})
     updater = mx.optimizer.get_updater(reference)
-    for _ in range(4):
+    for number in range(1, 5):
         grads = {n: mx.nd.array(rng.randn(3, 2)) for n in names}
-        sgd.update(ours, grads, 0.1)
+        sgd.update(ours, grads, 0.1, number)
         for index, name in enumerate(names):
             updater(index, grads[name], theirs[name])
     for name in names:
         np.testing.assert_allclose(ours[name].asnumpy(), theirs[name].asnumpy(), rtol=1e-6, atol=1e-7)
+
+
+def test_adam_is_algorithm_1_of_the_paper():
+    rng = np.random.RandomState(2)
+    values = {name: rng.randn(3, 2).astype("float32") for name in ("a_weight", "a_bias")}
+    ours = {name: mx.nd.array(value) for name, value in values.items()}
+    adam = Adam(ours, 0.9, 0.01, {"a_bias": 2.0}, rescale_grad=0.5)
+    assert set(adam.states) == {"a_weight", "a_bias", "a_weight:variance", "a_bias:variance"}
+    mean, square = ({name: np.zeros((3, 2)) for name in values} for _ in range(2))
+    for number in range(1, 6):
+        grads = {name: rng.randn(3, 2).astype("float32") for name in values}
+        adam.update(ours, {name: mx.nd.array(grad) for name, grad in grads.items()}, 0.1, number)
+        for name in values:
+            grad = 0.5 * grads[name] + (0.01 * values[name] if name == "a_weight" else 0)
+            mean[name] = 0.9 * mean[name] + 0.1 * grad
+            square[name] = 0.999 * square[name] + 0.001 * grad**2
+            step = (mean[name] / (1 - 0.9**number)) / np.sqrt(square[name] / (1 - 0.999**number))
+            values[name] = values[name] - 0.1 * (2 if name == "a_bias" else 1) * step
+    for name in values:
+        np.testing.assert_allclose(ours[name].asnumpy(), values[name], rtol=1e-4, atol=1e-5)
 
 
 def test_multiplier_of_an_operator_reaches_weight_and_bias():
@@ -46,9 +66,9 @@ def test_decay_multipliers_and_gradient_scale():
     ours = {name: mx.nd.array(value) for name, value in values.items()}
     velocity = {name: np.zeros((2, 3)) for name in decays}
     sgd = MomentumSGD(ours, 0.9, 0.01, {"fc_bias": 2.0}, decays, rescale_grad=0.25)
-    for _ in range(3):
+    for number in range(1, 4):
         grads = {name: rng.randn(2, 3).astype("float32") for name in decays}
-        sgd.update(ours, {name: mx.nd.array(grad) for name, grad in grads.items()}, 0.1)
+        sgd.update(ours, {name: mx.nd.array(grad) for name, grad in grads.items()}, 0.1, number)
         for name, decay in decays.items():
             rate = 0.1 * (2 if name == "fc_bias" else 1)
             step = rate * (0.25 * grads[name] + 0.01 * decay * values[name])

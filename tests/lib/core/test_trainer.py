@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from lib.core.executors import ExecutorPool
+from lib.core.optimizer import OPTIMIZERS
 from lib.core.trainer import Trainer, fixed_parameters
 
 LARGEST = {"data": (1, 3, 16, 16), "label": (1,)}
@@ -72,18 +73,26 @@ def test_fixed_parameters_stay():
     assert fixed_parameters(["conv1_weight", "bn_gamma"], ["conv1", "gamma"]) == ["conv1_weight"]
 
 
-def test_momentum_round_trip_continues_exactly():
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_momentum_round_trip_continues_exactly(optimizer):
     data = batches(6)
-    expected, _ = train(1, 1, data)
-    half, trainer = train(1, 1, data[:3])
-    other = Trainer(network(), [mx.cpu()], LARGEST)
+    expected, _ = train(1, 1, data, optimizer=optimizer)
+    half, trainer = train(1, 1, data[:3], optimizer=optimizer)
+    other = Trainer(network(), [mx.cpu()], LARGEST, optimizer=optimizer)
     arrays = {n: mx.nd.array(v) for n, v in half.items()}
     other.set_params(arrays, arrays)
     other.set_momentum(trainer.get_momentum())
+    other.num_update = trainer.num_update
     for batch in data[3:]:
         other.step([batch], lr=0.05)
     for name, value in other.get_params()[0].items():
         np.testing.assert_array_equal(value.asnumpy(), expected[name], err_msg=name)
+
+
+def test_another_optimizers_state_is_refused():
+    trainer = Trainer(network(), [mx.cpu()], LARGEST)
+    with pytest.raises(ValueError, match=r"resume with the TRAIN\.optimizer of its config"):
+        Trainer(network(), [mx.cpu()], LARGEST, optimizer="adam").set_momentum(trainer.get_momentum())
 
 
 def test_wrong_number_of_batches_is_refused():

@@ -134,3 +134,19 @@ def test_eltwise_of_three(coefficients):
     factors = coefficients or (1, 1, 1)
     expected = sum(array * factor for array, factor in zip(arrays.values(), factors)).asnumpy()
     np.testing.assert_allclose(compose(layers)["sum"].eval(**arrays)[0].asnumpy(), expected, rtol=1e-6)
+
+
+def test_a_relu_behind_a_group_norm_is_part_of_it():
+    """One operator for the two rows, and the same numbers as one after the other."""
+    rng = np.random.RandomState(0)
+    layers = [rows.data("data", 4), rows.convolution("conv", "data", 6, 3), rows.group_norm("norm", "conv", 3)]
+    apart = compose([*layers, rows.relu("relu", "conv")._replace(top="out")])["out"]
+    joined = compose([*layers, rows.relu("relu", "conv")])["conv"]
+    assert "Activation" in apart.tojson() and "Activation" not in joined.tojson()
+    data = mx.nd.array(rng.randn(2, 4, 9, 8))
+    arrays = {}
+    for name, shape in zip(joined.list_arguments(), joined.infer_shape(data=data.shape)[0]):
+        arrays[name] = data if name == "data" else mx.nd.array(rng.randn(*shape))
+    one, other = (symbol.eval(ctx=mx.cpu(), **arrays)[0].asnumpy() for symbol in (apart, joined))
+    assert (one == 0).any() and (one > 0).any()
+    np.testing.assert_array_equal(one, other)
