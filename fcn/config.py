@@ -67,7 +67,7 @@ def _network() -> EasyDict:
 
 def _dataset() -> EasyDict:
     group = EasyDict()
-    group.dataset = "voc"  # voc, sbd, nyud, siftflow, pascal_context, camvid, folder, shapes
+    group.dataset = "voc"  # voc, sbd, nyud, siftflow, pascal_context, camvid, folder, shapes, textured_shapes
     group.image_set = "train"  # several are joined by "+", the first n images are "train[:n]"
     group.root_path = "./data"  # where data sets are looked for without a path
     group.dataset_path = ""  # folder of the data set
