@@ -50,7 +50,7 @@ class Mosaics:
     tile in pixels. size: (height, width) of a mosaic at most; it holds whole tiles, one at least. Every tile draws a
     class, then one of its regions, which it shows in one of the eight symmetries of the square, with what lies around.
 
-    Raises DatasetError: there is no region to cut out, or a label cannot be read.
+    Raises DatasetError: there is no region to cut out, or a label cannot be read. ValueError: a tile larger than that.
     """
 
     def __init__(
@@ -64,6 +64,11 @@ class Mosaics:
     ) -> None:
         self.dataset, self.seed, self.tile = dataset, seed, tile
         self.inputs, self.labels = dict(inputs), dict(labels)
+        if tile > max(size):
+            raise ValueError(
+                f"TRAIN.mosaic_tile is {tile}, but no image of {dataset.name} is more than {max(size)} pixels long: "
+                "take less, 64 for example"
+            )
         self.grid = tuple(max(1, length // tile) for length in size)
         self.regions = find_regions(dataset, next(iter(self.labels.values())))
         if not self.regions:

@@ -19,7 +19,7 @@ PADS = (100, 0)
 
 NORM_PADS = (33, 2)
 """The same with normalisation. From a 1x1 image there is still something to score, and the maps of a picture of 256x320
-are less than half as large: what learns from nothing needs many pictures."""
+are half as large: what learns from nothing needs many pictures."""
 
 
 def vgg16_fcn(

@@ -93,6 +93,11 @@ def test_an_image_smaller_than_a_tile_makes_a_mosaic_of_one():
     assert mosaics(size=(10, 300), tile=64).sample(0)["data"].shape == (3, 64, 256)
 
 
+def test_a_tile_larger_than_any_image_is_refused():
+    with pytest.raises(ValueError, match=r"TRAIN\.mosaic_tile is 201, but no image of squares is more than 200 pixels"):
+        mosaics(tile=201)
+
+
 def test_nothing_to_cut_out():
     with pytest.raises(DatasetError, match=r"squares has no region of 200 pixels .*TRAIN\.mosaic 0"):
         mosaics(Squares(empty=True))
