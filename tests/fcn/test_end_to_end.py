@@ -46,6 +46,7 @@ def settings(folder, output, *more):
         "TRAIN.warmup_step": 0,
         "TRAIN.optimizer": "sgd",
         "TRAIN.mosaic": 0,
+        "TRAIN.lr_step": 0.5,
     }
     pairs = [str(word) for pair in words.items() for word in pair]
     return ["--cfg", str(CFG), "--frequent", "2", "--set", *pairs, *map(str, more)]
