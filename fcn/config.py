@@ -112,6 +112,9 @@ def _test() -> EasyDict:
     return group
 
 
+POSITIVE = (
+    "default.frequent", "network.width", "network.hidden", "TRAIN.iter_size", "TRAIN.BATCH_IMAGES", "TRAIN.mosaic_tile",
+)  # fmt: skip
 PER_STAGE = ("lr", "max_iter", "snapshot", "mosaic")
 
 
@@ -172,8 +175,7 @@ def check(config: EasyDict, given: Set[str]) -> None:
     if not 0 <= config.network.dropout < 1:
         raise ConfigError(f"network.dropout is {config.network.dropout}; it must be at least 0 and below 1")
     leaves = dict(base.flatten(config))
-    train_keys = "TRAIN.iter_size TRAIN.BATCH_IMAGES TRAIN.mosaic_tile"
-    for key in f"default.frequent network.width network.hidden {train_keys}".split():
+    for key in POSITIVE:
         if leaves[key] <= 0:
             raise ConfigError(f"{key} is {leaves[key]}; it must be positive")
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Dict, Iterator, List, Mapping, Tuple
 
 import mxnet as mx
 import numpy as np
 
 from fcn.mosaic import Mosaics
-from fcn.preprocess import input_tensor
+from fcn.preprocess import read_pixels, tensors
 from fcn.sampling import indices
 from fcn.symbols import FCN
 from lib.core.loader import collate, prefetch
@@ -76,7 +77,7 @@ class SegmentationLoader:
         indices(order, len(dataset), seed, 0, 1)
         self.mosaics, self.mosaic = mosaics, None
         if mosaics:
-            self.mosaic = Mosaics(dataset, self.inputs, self.labels, seed, tile, self._largest_size())
+            self.mosaic = Mosaics(dataset, self.inputs, self.labels, seed, tile, self._largest_size)
 
     def indices(self, start: int, count: int) -> List[List[int]]:
         """Images of `count` batches from batch number `start`, 0 being the first of the run."""
@@ -100,26 +101,21 @@ class SegmentationLoader:
 
         Raises DatasetError or ImageError: what cannot be read, and inputs of one image that differ in size.
         """
-        data = self.dataset
-        arrays = {
-            name: input_tensor(form, data.read_input(index, form), data.means[form])[0]
-            for name, form in self.inputs.items()
-        }
-        arrays.update({name: data.read_label(index, task)[None] for name, task in self.labels.items()})
-        sizes = {name: array.shape[-2:] for name, array in arrays.items()}
-        if len(set(sizes.values())) > 1:
-            raise ValueError(f"{data.image_ids[index]}: sizes (height, width) differ: {sizes}: store one size")
+        pixels = read_pixels(self.dataset, self.inputs, self.labels, index)
+        arrays = tensors(self.dataset, self.inputs, pixels)
         return {name: np.ascontiguousarray(a[..., ::-1]) for name, a in arrays.items()} if mirrored else arrays
 
     def largest_shapes(self) -> Dict[str, Tuple[int, ...]]:
         """Shapes of a batch as large as the highest and the widest image, to bind the first executor with."""
-        height, width = self._largest_size()
+        height, width = self._largest_size
         channels = {name: 1 if form == "depth" else 3 for name, form in self.inputs.items()}
         shapes = {name: (self.batch, count, height, width) for name, count in channels.items()}
         shapes.update(dict.fromkeys(self.labels, (self.batch, 1, height, width)))
         return shapes
 
+    @cached_property
     def _largest_size(self) -> Tuple[int, int]:
+        """Greatest height and greatest width; every image's header is read for it."""
         return tuple(np.max([self.dataset.size(i) for i in range(len(self.dataset))], axis=0).tolist())
 
     def _places(self, number: int) -> range:

@@ -7,14 +7,14 @@ the network and its loss stay as they are. Not part of the published trainings.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Dict, List, Mapping, NamedTuple, Tuple
 
 import cv2
 import numpy as np
 from scipy import ndimage
 
-from fcn.preprocess import input_tensor
+from fcn.preprocess import read_pixels, tensors
 from lib.dataset.imdb import DatasetError
 from lib.dataset.label_files import VOID
 from lib.dataset.segmentation import SegmentationSet
@@ -50,7 +50,8 @@ class Mosaics:
     tile in pixels. size: (height, width) of a mosaic at most; it holds whole tiles, one at least. Every tile draws a
     class, then one of its regions, which it shows in one of the eight symmetries of the square, with what lies around.
 
-    Raises DatasetError: there is no region to cut out, or a label cannot be read. ValueError: a tile larger than that.
+    Raises DatasetError: there is no region to cut out, or a label cannot be read. ValueError: a tile larger than any
+    image.
     """
 
     def __init__(
@@ -75,7 +76,8 @@ class Mosaics:
             raise DatasetError(
                 f"{dataset.name} has no region of {MIN_PIXELS} pixels of one class for mosaics: set TRAIN.mosaic 0"
             )
-        self._read = lru_cache(max(1, CACHE_BYTES // (4 * int(np.prod(size)))))(self._read_image)
+        read = partial(read_pixels, dataset, self.inputs, self.labels)
+        self._read = lru_cache(max(1, CACHE_BYTES // (4 * int(np.prod(size)))))(read)
 
     def sample(self, number: int) -> Dict[str, np.ndarray]:
         """(C, h, w) float32 per input, (1, h, w) uint8 per label.
@@ -84,9 +86,7 @@ class Mosaics:
         """
         tiles = [self._cut(region, view) for region, view in self._plan(number)]
         whole = {name: _lay([tile[name] for tile in tiles], self.grid[1]) for name in tiles[0]}
-        means = self.dataset.means
-        tensors = {name: input_tensor(form, whole[name], means[form])[0] for name, form in self.inputs.items()}
-        return {**tensors, **{name: whole[name][None] for name in self.labels}}
+        return tensors(self.dataset, self.inputs, whole)
 
     def items(self, number: int) -> List[str]:
         """Image files of a mosaic, for error messages."""
@@ -113,11 +113,6 @@ class Mosaics:
                 pixels, view, (self.tile, self.tile), flags=method, borderMode=cv2.BORDER_REFLECT
             )  # fmt: skip
         return tiles
-
-    def _read_image(self, index: int) -> Dict[str, np.ndarray]:
-        arrays = {name: self.dataset.read_input(index, form) for name, form in self.inputs.items()}
-        arrays.update({name: self.dataset.read_label(index, task) for name, task in self.labels.items()})
-        return arrays
 
 
 def find_regions(dataset: SegmentationSet, task: str) -> List[List[Region]]:

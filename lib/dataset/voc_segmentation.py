@@ -93,7 +93,7 @@ class ShapesSegmentation(VOCSegmentation):
 
 
 class TexturedShapesSegmentation(ShapesSegmentation):
-    """The embedded set with a pattern for every class: what a semantic network learns in minutes."""
+    """The embedded set with a pattern for every class."""
 
     kind = "textured_shapes"
     cues = True
