@@ -17,6 +17,9 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT)]
 
+import lib  # noqa: E402, F401 (before MXNet: it sets the number of threads)
+
+# isort: split
 import mxnet as mx  # noqa: E402
 
 from benchmarks.timing import alternate, machine  # noqa: E402

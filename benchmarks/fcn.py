@@ -23,6 +23,9 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT)]
 
+import lib  # noqa: E402, F401 (before MXNet: it sets the number of threads)
+
+# isort: split
 import cv2  # noqa: E402
 import mxnet as mx  # noqa: E402
 

@@ -13,6 +13,9 @@ import numpy as np
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
 
+import lib  # noqa: E402, F401 (before MXNet: it sets the number of threads)
+
+# isort: split
 import mxnet as mx  # noqa: E402
 
 from benchmarks.timing import alternate, machine, report  # noqa: E402

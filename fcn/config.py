@@ -11,8 +11,8 @@ from typing import List, Optional, Set
 
 from easydict import EasyDict
 
-from fcn.sampling import ORDERS
-from fcn.symbols import NETWORKS
+from fcn.sampling import BALANCED, ORDERS
+from fcn.symbols import CLASSIFIER, NETWORKS
 from lib.core import config as base
 from lib.core.config import ConfigError
 from lib.core.optimizer import OPTIMIZERS
@@ -62,6 +62,7 @@ def _network() -> EasyDict:
     group.hidden = 4096  # channels of fc6 and fc7
     group.dropout = 0.5  # after fc6 and fc7
     group.norm = False  # normalise inside the trunk, to train without pretrained weights; see docs/fcn_training.md
+    group.FIXED_PARAMS = []  # of networks that start from weights, arrays that stay as they are: [conv1, conv2]
     return group
 
 
@@ -89,12 +90,12 @@ def _train() -> EasyDict:
     group.iter_size = 1  # batches whose gradients are averaged before an update
     group.max_iter = "100000"  # updates, per stage
     group.snapshot = "4000"  # updates between two checkpoints, per stage; divides max_iter
-    group.order = "python2"  # of images: python2 (with replacement, as published), shuffle, sequential
+    group.order = "python2"  # of images: python2 (with replacement, as published), shuffle, sequential, balanced
     group.seed = 1337  # of the order, of weights that start at random and of dropout
     # ours
     group.optimizer = "sgd"  # or adam, whose beta1 is momentum; a normalised loss and a lr of 0.001 belong to it
-    group.mosaic = "0"  # updates on mosaics of cut-out regions a stage begins with, per stage: to learn from nothing
-    group.mosaic_tile = 64  # side of their tiles in pixels
+    group.crops = 32  # cut-out regions in a batch of vgg16-classifier
+    group.crop_size = 64  # their side in pixels
     group.BATCH_IMAGES = 1  # per device; smaller images are padded with void
     group.FLIP = False  # mirror every other image at random
     group.lr_step = ""  # shares of a stage after which lr is divided by 10: "0.7,0.9"
@@ -113,9 +114,10 @@ def _test() -> EasyDict:
 
 
 POSITIVE = (
-    "default.frequent", "network.width", "network.hidden", "TRAIN.iter_size", "TRAIN.BATCH_IMAGES", "TRAIN.mosaic_tile",
+    "default.frequent", "network.width", "network.hidden", "TRAIN.iter_size", "TRAIN.BATCH_IMAGES", "TRAIN.crops",
+    "TRAIN.crop_size",
 )  # fmt: skip
-PER_STAGE = ("lr", "max_iter", "snapshot", "mosaic")
+PER_STAGE = ("lr", "max_iter", "snapshot")
 
 
 def stages(config: EasyDict) -> List[EasyDict]:
@@ -137,6 +139,11 @@ def stages(config: EasyDict) -> List[EasyDict]:
     return found
 
 
+def tested(config: EasyDict) -> List[EasyDict]:
+    """The `stages` whose networks segment images."""
+    return [stage for stage in stages(config) if stage.symbol != CLASSIFIER]
+
+
 def network_names(config: EasyDict) -> List[str]:
     """The networks of `symbol`."""
     return words(config.symbol)
@@ -155,15 +162,20 @@ def check(config: EasyDict, given: Set[str]) -> None:
     """
     train, names = config.TRAIN, network_names(config)
     for name in names:
-        _one_of("symbol", name, NETWORKS)
+        _one_of("symbol", name, (CLASSIFIER, *NETWORKS))
+    if CLASSIFIER in names[1:] or (CLASSIFIER in names and not config.network.norm):
+        raise ConfigError(
+            f"symbol is {config.symbol!r} and network.norm {config.network.norm}: {CLASSIFIER} must come first, and "
+            "what starts from it needs network.norm true"
+        )
     if not names or len(set(names)) < len(names):
         raise ConfigError(f"symbol is {config.symbol!r}; name each network once, for example voc-fcn32s,voc-fcn16s")
-    _one_of("TRAIN.order", train.order, ORDERS)
+    _one_of("TRAIN.order", train.order, (*ORDERS, BALANCED))
     _one_of("TRAIN.optimizer", train.optimizer, OPTIMIZERS)
     _one_of("TRAIN.normalization", train.normalization, ("", *NORMALIZATIONS))
-    _one_of("TEST.network", config.TEST.network, ("", *names))
+    _one_of("TEST.network", config.TEST.network, ("", *(name for name in names if name != CLASSIFIER)))
     for key in PER_STAGE:
-        _check_stages(f"TRAIN.{key}", train[key], len(names), whole=key != "lr", zero=key == "mosaic")
+        _check_stages(f"TRAIN.{key}", train[key], len(names), whole=key != "lr")
     for stage in stages(config):
         if int(stage.TRAIN.max_iter) % int(stage.TRAIN.snapshot):
             raise ConfigError(
@@ -180,13 +192,12 @@ def check(config: EasyDict, given: Set[str]) -> None:
             raise ConfigError(f"{key} is {leaves[key]}; it must be positive")
 
 
-def _check_stages(key: str, text: str, count: int, whole: bool, zero: bool) -> None:
+def _check_stages(key: str, text: str, count: int, whole: bool) -> None:
     values = _numbers(key, text)
     if len(values) not in (1, count):
         raise ConfigError(f"{key} is {text}: {len(values)} values for {count} networks; give one, or one for each")
-    if min(values) < 0 or (not zero and min(values) == 0) or (whole and any(value != int(value) for value in values)):
-        kind = "0 or more" if zero else "positive"
-        raise ConfigError(f"{key} is {text}; it must be {kind}{' and whole' if whole else ''}")
+    if min(values) <= 0 or (whole and any(value != int(value) for value in values)):
+        raise ConfigError(f"{key} is {text}; it must be positive{' and whole' if whole else ''}")
 
 
 def _numbers(key: str, text: str) -> List[float]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from fcn.config import words
 from fcn.preprocess import DEMO_MEAN
-from fcn.symbols import FCN, build
+from fcn.symbols import CLASSIFIER, FCN, Classifier, build
 from lib.core.config import ConfigError
 from lib.dataset import nyud, pascal_context, segmentation, siftflow
 from lib.dataset.segmentation import SegmentationSet
@@ -41,6 +41,8 @@ def _build(data, name: str, image_set: str, path: str) -> SegmentationSet:
 def network_for(config, dataset: SegmentationSet) -> FCN:
     """The network `symbol` at the config's width, with as many classes as the data has."""
     name, network = config.symbol, config.network
+    if name == CLASSIFIER:
+        return Classifier(len(dataset.tasks.get("label", "?")), network.width)
     published = build(name)
     counts = [len(dataset.tasks.get(head.label, ())) or head.classes for head in published.heads]
     return build(

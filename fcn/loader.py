@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import cached_property
 from typing import Dict, Iterator, List, Mapping, Tuple
 
 import mxnet as mx
 import numpy as np
 
-from fcn.mosaic import Mosaics
+from fcn.crops import regions_to_show
 from fcn.preprocess import read_pixels, tensors
-from fcn.sampling import indices
+from fcn.sampling import BALANCED, balanced_order, indices
 from fcn.symbols import FCN
 from lib.core.loader import collate, prefetch
 from lib.dataset.label_files import VOID
@@ -46,13 +47,13 @@ class SegmentationLoader:
 
     dataset: where images come from. inputs: network input -> form of the image, as {"data": "color"}; default every
     form under its own name. labels: network input -> task, as {"label": "label"}; default every task. order: one of
-    `fcn.sampling.ORDERS`. batch: images per batch; where their sizes differ they are padded at the right and bottom
-    with mean pixels and void labels. flip: mirror every other image at random, which the original does not. mosaics:
-    the first batches of the run, this many, hold mosaics with tiles of `tile` pixels instead of images (`fcn.mosaic`).
+    `fcn.sampling.ORDERS`, or BALANCED by the first label. batch: images per batch; where their sizes differ they are
+    padded at the right and bottom with mean pixels and void labels. flip: mirror every other image at random, which the
+    original does not.
 
     A batch holds (N, C, H, W) float32 per input and (N, 1, H, W) uint8 per label, 255 = void.
 
-    Raises ValueError: unknown order, no images, a batch of less than one.
+    Raises ValueError: unknown order, no images, a batch of less than one. DatasetError: nothing to balance.
     """
 
     def __init__(
@@ -65,8 +66,6 @@ class SegmentationLoader:
         batch: int = 1,
         flip: bool = False,
         workers: int = 2,
-        mosaics: int = 0,
-        tile: int = 64,
     ) -> None:
         self.dataset, self.order, self.seed = dataset, order, seed
         self.inputs = dict(inputs) if inputs is not None else {name: name for name in dataset.inputs}
@@ -74,14 +73,19 @@ class SegmentationLoader:
         self.batch, self.flip, self.workers = batch, flip, workers
         if batch < 1:
             raise ValueError(f"a batch holds at least one image, not {batch}")
-        indices(order, len(dataset), seed, 0, 1)
-        self.mosaics, self.mosaic = mosaics, None
-        if mosaics:
-            self.mosaic = Mosaics(dataset, self.inputs, self.labels, seed, tile, self._largest_size)
+        if order == BALANCED:
+            regions = regions_to_show(dataset, next(iter(self.labels.values())))
+            self._images = [[region.image for region in of_class] for of_class in regions]
+        else:
+            indices(order, len(dataset), seed, 0, 1)
 
     def indices(self, start: int, count: int) -> List[List[int]]:
         """Images of `count` batches from batch number `start`, 0 being the first of the run."""
-        flat = indices(self.order, len(self.dataset), self.seed, start * self.batch, count * self.batch)
+        begin, number = start * self.batch, count * self.batch
+        if self.order == BALANCED:
+            flat = list(itertools.islice(balanced_order(self._images, self.seed), begin, begin + number))
+        else:
+            flat = indices(self.order, len(self.dataset), self.seed, begin, number)
         return [flat[i * self.batch : (i + 1) * self.batch] for i in range(count)]
 
     def batches(self, start: int, count: int) -> Iterator[Batch]:
@@ -91,8 +95,6 @@ class SegmentationLoader:
 
     def items(self, number: int) -> List[str]:
         """Image files of one batch, for error messages."""
-        if number < self.mosaics:
-            return [file for place in self._places(number) for file in self.mosaic.items(place)]
         first = next(iter(self.inputs.values()))
         return [self.dataset.image_file(index, first) for index in self.indices(number, 1)[0]]
 
@@ -107,25 +109,19 @@ class SegmentationLoader:
 
     def largest_shapes(self) -> Dict[str, Tuple[int, ...]]:
         """Shapes of a batch as large as the highest and the widest image, to bind the first executor with."""
-        height, width = self._largest_size
+        height, width = np.max(self.sizes, axis=0).tolist()
         channels = {name: 1 if form == "depth" else 3 for name, form in self.inputs.items()}
         shapes = {name: (self.batch, count, height, width) for name, count in channels.items()}
         shapes.update(dict.fromkeys(self.labels, (self.batch, 1, height, width)))
         return shapes
 
     @cached_property
-    def _largest_size(self) -> Tuple[int, int]:
-        """Greatest height and greatest width; every image's header is read for it."""
-        return tuple(np.max([self.dataset.size(i) for i in range(len(self.dataset))], axis=0).tolist())
-
-    def _places(self, number: int) -> range:
-        """Places in the run of the samples of a batch."""
-        return range(number * self.batch, (number + 1) * self.batch)
+    def sizes(self) -> List[Tuple[int, int]]:
+        """(height, width) of every image, from its header."""
+        return [self.dataset.size(index) for index in range(len(self.dataset))]
 
     def _make(self, item: Tuple[int, List[int]]) -> Batch:
         number, images = item
-        if number < self.mosaics:
-            return collate([self.mosaic.sample(place) for place in self._places(number)], {})
         mirrored = np.random.RandomState([self.seed, number]).rand(len(images)) < (0.5 if self.flip else 0)
         samples = [self.sample(index, bool(m)) for index, m in zip(images, mirrored)]
         return collate(samples, dict.fromkeys(self.labels, VOID))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from typing import Callable, Dict, Iterator, List
+from typing import Callable, Dict, Iterator, List, Sequence
 
 import numpy as np
 
@@ -34,6 +34,21 @@ def sequential_order(count: int, seed: int = 0) -> Iterator[int]:
     """List order, from the start again after the last image (the original's, where `train` is not in the split)."""
     return itertools.cycle(range(count))
 
+
+def balanced_order(images: Sequence[Sequence[int]], seed: int) -> Iterator[int]:
+    """Draws of a class, then of one of its regions, whose image it is: class-aware sampling (Shen et al., ECCV 2016).
+
+    images: per class that has any, the image of each of its regions. So rare classes come as often as others, and
+    images with many objects more often than those with few.
+    """
+    rng = np.random.RandomState(seed)
+    while True:
+        of_class = images[rng.randint(len(images))]
+        yield of_class[rng.randint(len(of_class))]
+
+
+BALANCED = "balanced"
+"""Name of the order that needs to know what is in the images."""
 
 ORDERS: Dict[str, Callable[[int, int], Iterator[int]]] = {
     "python2": python2_order,

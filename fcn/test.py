@@ -40,6 +40,7 @@ class TestRun:
         self.net, params = load_exactly(config.symbol, path)
         inputs, labels = feeds(self.dataset, self.net)
         self.loader = SegmentationLoader(self.dataset, inputs, labels, order="sequential")
+        self.net.check_sizes(self.dataset.image_ids, self.loader.sizes)
         self.logger.info(f"{config.symbol} from {path} on {self.dataset.name}, {len(self.dataset)} images")
         largest = self.loader.largest_shapes()[next(iter(inputs))][2:]
         tile = config.TEST.tile
@@ -160,14 +161,14 @@ def check_test_set(run: experiment.Run) -> None:
 
     Raises DatasetError or ValueError as `fcn.data.test_set` and `fcn.loader.feeds`.
     """
-    for config in fcn_config.stages(run.config):
+    for config in fcn_config.tested(run.config):
         feeds(test_set(config), network_for(config, training_set(config)))
 
 
 def test(run: experiment.Run) -> Dict[str, Dict[str, Scores]]:
     """Test the networks that `symbol` and `TEST.network` name; returns scores per network and task."""
     wanted = run.config.TEST.network
-    configs = [config for config in fcn_config.stages(run.config) if wanted in ("", config.symbol)]
+    configs = [config for config in fcn_config.tested(run.config) if wanted in ("", config.symbol)]
     results = {config.symbol: TestRun(run, config).run() for config in configs}
     print(summary(results))
     return results

@@ -81,16 +81,18 @@ class Segmenter:
         self.net, self.tile = net, 0 if net.norm else tile
         self.margins = (0, 0) if net.norm else margins(net)
         pieces(self.tile + 1, self.tile, self.margins)  # a tile too small is refused now, not at the first large image
-        bound = [min(side, self.tile) if self.tile > 0 else side for side in largest]
+        bound = [max(net.least_size, min(side, self.tile) if self.tile > 0 else side) for side in largest]
         arrays = {name: mx.nd.array(value) for name, value in params.items()}
         self.predictor = Predictor(net.test_symbol(), ctx, net.data_shapes(*bound), arrays, {})
 
     def start(self, tensors: Tensors) -> tuple:
         """Queue the first forward pass over one image; `finish` takes what this returns.
 
-        tensors: (1, C, H, W) float32 per network input, see `fcn.preprocess`.
+        tensors: (1, C, H, W) float32 per network input, see `fcn.preprocess`. Raises ValueError: fewer pixels than the
+        network's `least_size`.
         """
         height, width = next(iter(tensors.values())).shape[2:]
+        self.net.check_sizes(["this image"], [(height, width)])
         rows = pieces(height, self.tile, self.margins)
         columns = pieces(width, self.tile, self.margins)
         # One shape after the other: each bound executor keeps a copy of the weights, so only a few stay bound.

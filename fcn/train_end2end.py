@@ -13,10 +13,11 @@ import numpy as np
 from fcn import config as fcn_config
 from fcn.config import words
 from fcn.convert import start_from
+from fcn.crops import CropLoader
 from fcn.data import class_files, network_for, training_set
 from fcn.loader import SegmentationLoader, Snapshots, feeds
 from fcn.metric import fcn_metrics, output_names
-from fcn.symbols import FCN, initial_params
+from fcn.symbols import FCN, Classifier, initial_params, initial_statistics
 from lib.core import checkpoint, experiment
 from lib.core.config import parse_numbers
 from lib.core.optimizer import WarmupMultiFactorSchedule
@@ -52,18 +53,22 @@ class Stage(Session):
         self.net, train = net, config.TRAIN
         # Gradients are averaged over iter_size and over devices, as Caffe does; the loss is not.
         batches = train.iter_size * len(run.contexts)
-        loader = SegmentationLoader(
-            dataset, inputs, labels, train.order, train.seed, train.BATCH_IMAGES, train.FLIP,
-            config.default.num_workers, int(train.mosaic) * batches, train.mosaic_tile,
-        )  # fmt: skip
+        workers = config.default.num_workers
+        if isinstance(net, Classifier):
+            loader = CropLoader(dataset, inputs, labels, train.seed, train.crops, train.crop_size, workers)
+        else:
+            loader = SegmentationLoader(
+                dataset, inputs, labels, train.order, train.seed, train.BATCH_IMAGES, train.FLIP, workers
+            )  # fmt: skip
+            net.check_sizes(dataset.image_ids, loader.sizes)
         self.symbol = net.train_symbol(train.normalization or None)
         self.trainer = Trainer(
             self.symbol, run.contexts, loader.largest_shapes(), momentum=train.momentum, wd=train.wd,
             accumulate=train.iter_size, kvstore=config.default.kvstore, rescale_grad=1 / batches,
-            optimizer=train.optimizer,
+            optimizer=train.optimizer, fixed_prefixes=config.network.FIXED_PARAMS if config.network.pretrained else (),
         )  # fmt: skip
         self.loader = Snapshots(loader, int(train.snapshot) * batches)
-        self.images_per_update = batches * train.BATCH_IMAGES
+        self.images_per_update = batches * loader.batch
 
     def start_weights(self) -> None:
         """Weights of `network.pretrained` where it has any, see `fcn.convert.start_from`; else everything random."""
@@ -77,7 +82,8 @@ class Stage(Session):
             params, lines = start_from(self.net, sources, skipped, self.config.TRAIN.seed)
             for line in lines:
                 self.logger.info(line)
-        self.trainer.set_params({name: mx.nd.array(value) for name, value in params.items()}, {})
+        statistics = {name: mx.nd.array(value) for name, value in initial_statistics(self.net).items()}
+        self.trainer.set_params({name: mx.nd.array(value) for name, value in params.items()}, statistics)
 
     def run(self, resume: bool) -> None:
         """Train to the last snapshot."""

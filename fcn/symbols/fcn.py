@@ -20,10 +20,14 @@ from lib.network.alexnet import alexnet_fcn
 from lib.network.compose import compose
 from lib.network.coordinates import aligned_crop
 from lib.network.layer import WEIGHT_AND_BIAS, Layer
-from lib.network.vgg16 import vgg16_fcn
+from lib.network.vgg16 import NORM_LEAST, vgg16_fcn
 
 FIRST_STEP = 32
 """Step in pixels of the trunk's last map."""
+
+SKIP_PAD = 6
+"""Padding of the skips' scores with normalisation: upsampled maps begin and end up to so many places outside of a map
+that is not padded."""
 
 UP_KERNEL = {"vgg16": 64, "alexnet": 63}
 """Kernel of the upsampling from step 32 straight to pixels; finer ones have twice their stride."""
@@ -101,8 +105,7 @@ class FCN:
                     scale = 1.0 if self.norm else scale
                     layers.append(rows.scale(source, pool, scale, mults=rows.FIXED))
             score = f"score_{pool}{end}"
-            # With little padding the coarse map can end behind this one, far outside the image.
-            layers.append(self._score(score, source, classes, pad=2 if self.norm else 0))
+            layers.append(self._score(score, source, classes, pad=SKIP_PAD if self.norm else 0))
             layers.append(aligned_crop(layers, f"{score}c", score, up))
             blob, step = f"fuse_{pool}{end}", step // 2
             layers.append(rows.eltwise_sum(blob, (up, f"{score}c")))
@@ -172,7 +175,21 @@ class FCN:
 
     def param_shapes(self) -> Dict[str, Tuple[int, ...]]:
         """Shape of every parameter by name."""
-        return expected_shapes(self.test_symbol(), **self.data_shapes(1, 1))
+        return expected_shapes(self.test_symbol(), **self.data_shapes(self.least_size, self.least_size))
+
+    @property
+    def least_size(self) -> int:
+        """Pixels an image must have in either direction."""
+        return NORM_LEAST if self.norm else 1
+
+    def check_sizes(self, names: Sequence[str], sizes: Sequence[Tuple[int, int]]) -> None:
+        """Raise ValueError: one of the images called `names`, (height, width) in `sizes`, is below `least_size`."""
+        for name, (height, width) in zip(names, sizes):
+            if min(height, width) < self.least_size:
+                raise ValueError(
+                    f"{name} has {height}x{width} pixels (height x width), with network.norm {self.least_size} are the "
+                    "least in either direction: enlarge it, or leave it out"
+                )
 
 
 def build(name: str, classes: Sequence[int] = (), **options) -> FCN:

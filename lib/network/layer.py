@@ -44,7 +44,7 @@ class Layer(NamedTuple):
         return [f"{self.name}_{suffix}" for suffix in PARAM_SUFFIXES[: 1 + bool(self.options["bias"])]]
 
 
-LEARNED_TYPES = ("Convolution", "Deconvolution", "InnerProduct", "Scale", "GroupNorm")
+LEARNED_TYPES = ("Convolution", "Deconvolution", "InnerProduct", "Scale", "GroupNorm", "BatchNorm")
 
 
 def data(name: str, channels: int = 0) -> Layer:
@@ -94,6 +94,19 @@ def group_norm(name: str, blob: str, groups: int) -> Layer:
     Then a factor, weight (C,), and an offset, bias (C,), neither of which decays. Caffe has no such layer.
     """
     return Layer(name, "GroupNorm", (blob,), blob, {"groups": groups, "value": 1.0, "bias": True}, NO_DECAY)
+
+
+def batch_norm(name: str, blob: str) -> Layer:
+    """Mean 0 and variance 1 of each channel over a batch's images and places (Ioffe and Szegedy, ICML 2015); in place.
+
+    Then factor and offset as of `group_norm`. Running averages take the place of the batch's statistics in testing.
+    """
+    return Layer(name, "BatchNorm", (blob,), blob, {"value": 1.0, "bias": True}, NO_DECAY)
+
+
+def mean_pooling(name: str, bottom: str) -> Layer:
+    """Mean over all places, (N, C, 1, 1)."""
+    return Layer(name, "MeanPooling", (bottom,), name, {})
 
 
 def max_pooling(name: str, bottom: str, kernel: int, stride: int, pad: int = 0) -> Layer:

@@ -42,7 +42,7 @@ def test_every_published_network_has_its_published_settings(name):
     assert config.symbol == name and config.dataset.dataset == data and config.network.pretrained
     assert math.isclose(schedule(train)(1), lr) and schedule(train)(updates) == schedule(train)(1)
     assert (train.momentum, train.iter_size, int(train.max_iter)) == (momentum, iter_size, updates)
-    assert (train.optimizer, train.mosaic) == ("sgd", "0")
+    assert (train.optimizer, config.network.FIXED_PARAMS) == ("sgd", [])
     assert (train.wd, train.order, train.seed, train.normalization) == (0.0005, "python2", 1337, "")
     assert (train.BATCH_IMAGES, train.FLIP, config.network.width, config.network.hidden) == (1, False, 1, 4096)
     assert (len(config.network.pretrained.split(","))) == len(NETWORKS[name].streams)
@@ -80,16 +80,20 @@ def test_the_rate_can_fall_and_warm_up():
 @pytest.mark.parametrize(
     "words, message",
     [
-        (["symbol", "voc-fcn64s"], "symbol is 'voc-fcn64s'; it must be one of 'voc-fcn32s'"),
+        (["symbol", "voc-fcn64s"], "symbol is 'voc-fcn64s'; it must be one of 'vgg16-classifier', 'voc-fcn32s'"),
         (["symbol", "voc-fcn8s,voc-fcn8s"], "name each network once"),
         (["symbol", ""], "name each network once"),
         (["TRAIN.lr", "1,2"], "TRAIN.lr is 1,2: 2 values for 1 networks"),
         (["TRAIN.lr", "-1"], "TRAIN.lr is -1; it must be positive"),
         (["TRAIN.lr", "fast"], "TRAIN.lr is 'fast': expected a number"),
         (["TRAIN.max_iter", "1.5"], "TRAIN.max_iter is 1.5; it must be positive and whole"),
-        (["TRAIN.mosaic", "-1"], "TRAIN.mosaic is -1; it must be 0 or more and whole"),
-        (["TRAIN.mosaic", "5,0"], "TRAIN.mosaic is 5,0: 2 values for 1 networks"),
-        (["TRAIN.mosaic_tile", "0"], "TRAIN.mosaic_tile is 0; it must be positive"),
+        (["TRAIN.max_iter", "5,0"], "TRAIN.max_iter is 5,0: 2 values for 1 networks"),
+        (["TRAIN.max_iter", "0"], "TRAIN.max_iter is 0; it must be positive and whole"),
+        (["TRAIN.crops", "0"], "TRAIN.crops is 0; it must be positive"),
+        (["TRAIN.crop_size", "0"], "TRAIN.crop_size is 0; it must be positive"),
+        (["symbol", "vgg16-classifier,voc-fcn32s"], "network.norm False: vgg16-classifier must come first"),
+        (["symbol", "voc-fcn32s,vgg16-classifier", "network.norm", "true"], "vgg16-classifier must come first"),
+        (["symbol", "vgg16-classifier", "network.norm", "true", "TEST.network", "vgg16-classifier"], "TEST.network is"),
         (["TRAIN.optimizer", "adamw"], "TRAIN.optimizer is 'adamw'; it must be one of 'sgd', 'adam'"),
         (["TRAIN.snapshot", "7"], "TRAIN.snapshot is 7, which does not divide TRAIN.max_iter 100000"),
         (["TRAIN.lr_step", "3"], "shares of a stage"),

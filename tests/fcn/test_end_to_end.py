@@ -39,13 +39,13 @@ def settings(folder, output, *more):
         "network.hidden": 16,
         "network.dropout": 0.5,
         "network.norm": "false",
+        "network.FIXED_PARAMS": "[]",
         "TRAIN.lr": "0.01,0.001",
         "TRAIN.max_iter": 4,
         "TRAIN.snapshot": 2,
         "TRAIN.BATCH_IMAGES": 1,
         "TRAIN.warmup_step": 0,
         "TRAIN.optimizer": "sgd",
-        "TRAIN.mosaic": 0,
         "TRAIN.lr_step": 0.5,
     }
     pairs = [str(word) for pair in words.items() for word in pair]
@@ -138,15 +138,20 @@ def test_killed_and_resumed_is_as_uninterrupted(folder, finished):
         assert_same(arrays(folder / "killed", stage), arrays(folder / "a", stage))
 
 
-def test_a_normalised_trunk_is_carried_from_stage_to_stage(folder, monkeypatch):
+def test_a_classifier_gives_the_trunk(folder, monkeypatch, capsys):
     words = settings(
-        folder, folder / "norm", "network.norm", "true", "TRAIN.optimizer", "adam", "TRAIN.mosaic", "3,0"
+        folder, folder / "norm", "symbol", "vgg16-classifier,voc-fcn8s", "network.norm", "true",
+        "network.FIXED_PARAMS", "[conv1,conv2_1]", "TRAIN.optimizer", "adam", "TRAIN.crops", 4, "TRAIN.crop_size", 32,
     )  # fmt: skip
     run_here(monkeypatch, words, train, testing.test)
-    first, second = (arrays(folder / "norm", name) for name in STAGES)
-    assert "conv1_1_norm_weight" in second and (first["fc6_norm_weight"] != 1).any()
-    scores = json.loads((folder / "norm" / CFG.stem / "val3" / STAGES[1] / "scores.json").read_text())
-    assert set(scores["tasks"]) == {"label"}
+    first, second = (arrays(folder / "norm", name) for name in ("vgg16-classifier", "voc-fcn8s"))
+    same = {name for name in first if name in second and np.array_equal(first[name], second[name])}
+    fixed = {name for name in second if name.startswith(("conv1", "conv2_1"))}
+    assert fixed <= same and not {name for name in same - fixed if name.endswith("_weight")}
+    assert (second["conv5_3_norm_weight"] != 1).any() and (second["fc6_norm_weight"] != 1).any()
+    assert [path.name for path in (folder / "norm" / CFG.stem / "val3").iterdir() if path.is_dir()] == ["voc-fcn8s"]
+    run_here(monkeypatch, ["--resume", *words], train)
+    assert "vgg16-classifier is finished" in capsys.readouterr().out
 
 
 def test_resuming_a_finished_stage_goes_on_with_the_next(folder, finished, monkeypatch, capsys):

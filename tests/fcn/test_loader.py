@@ -33,7 +33,7 @@ class Memory(SegmentationSet):
         return (self.depths if name == "depth" else self.colours)[index]
 
     def read_label(self, index, task="label", check=True):
-        if self.targets[index].max() > 1:
+        if ((self.targets[index] > 1) & (self.targets[index] < 255)).any():
             raise DatasetError(f"{index}.png: label out of range")
         return self.targets[index]
 
@@ -162,3 +162,22 @@ def test_a_network_for_other_data_is_refused():
         feeds(data, FCN(NETWORKS["siftflow-fcn8s"], width=1 / 16, hidden=8))
     with pytest.raises(ValueError, match="scores 21 classes of label, but memory has 2"):
         feeds(data, FCN(NETWORKS["voc-fcn8s"], width=1 / 16, hidden=8))
+
+
+def test_a_balanced_order_shows_classes_equally_often_and_full_images_more_often():
+    """Class b is in one image of six, twice; a is once in each of them."""
+    dataset = Memory([(20, 60)] * 6)
+    for target in dataset.targets:
+        target[:] = 255
+        target[:, 20:40] = 0
+    dataset.targets[4][:, :15] = dataset.targets[4][:, 45:] = 1
+    loader = SegmentationLoader(dataset, order="balanced", seed=3)
+    drawn = np.concatenate(loader.indices(0, 1200))
+    counts = np.bincount(drawn, minlength=6)
+    assert 640 < counts[4] < 760, "half, and a sixth of the other half"
+    assert (np.delete(counts, 4) > 60).all()
+    assert np.concatenate(loader.indices(700, 50)).tolist() == drawn[700:750].tolist()
+    for target in dataset.targets:
+        target[:] = 255
+    with pytest.raises(DatasetError, match=r"memory has no region .*TRAIN\.order shuffle"):
+        SegmentationLoader(dataset, order="balanced")

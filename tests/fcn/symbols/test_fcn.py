@@ -6,7 +6,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from fcn.symbols import FCN, NETWORKS, build, initial_params, network_of
+from fcn.symbols import FCN, NETWORKS, Classifier, build, initial_params, initial_statistics, network_of
 from lib.core.trainer import Trainer
 
 SLIM = {"width": 1 / 16, "hidden": 8}
@@ -169,9 +169,36 @@ def test_a_normalised_network_takes_any_size(name):
     """Its padding is small, and rounding up in the poolings must never leave a map too short to be added."""
     net = build(name, [3], norm=True, **SLIM)
     symbol = net.test_symbol()
-    for size in range(1, 70):
+    for size in range(net.least_size, 100):
         _, shapes, _ = symbol.infer_shape(**net.data_shapes(size, 2 * size + 1))
         assert shapes == [(1, 3, size, 2 * size + 1)]
+    with pytest.raises(ValueError, match="b has 16x40 pixels .*17 are the least"):
+        net.check_sizes(["a", "b"], [(17, 17), (16, 40)])
+    build(name, [3], **SLIM).check_sizes(["a"], [(1, 1)])
+
+
+def test_a_normalised_trunk_passes_channels_on_at_the_start():
+    weight = initial_params(build("voc-fcn8s", [3], norm=True, width=0.125, hidden=16))["conv3_1_weight"]
+    weight[np.arange(32), np.arange(32) % 16, 1, 1] -= 1
+    assert abs(weight.std() - 0.5 * np.sqrt(2 / (16 * 9))) < 0.003
+    plain = initial_params(build("voc-fcn8s", [3], width=0.125, hidden=16))["conv3_1_weight"]
+    assert abs(plain[np.arange(32), np.arange(32) % 16, 1, 1].mean()) < 0.1
+
+
+def test_the_classifier():
+    """Its arrays are those of a normalised network, and one score comes of an image of any size."""
+    net = Classifier(4, width=0.0625)
+    symbol = net.train_symbol("valid")
+    for size in (17, 32, 64, 65):
+        _, shapes, _ = symbol.infer_shape(data=(5, 3, size, size), label=(5, 1, 1, 1))
+        assert shapes == [(1,), (5, 4, 1, 1)]
+    ours, theirs = net.param_shapes(), build("voc-fcn8s", [4], norm=True, **SLIM).param_shapes()
+    trunk = {name for name in theirs if name.startswith("conv")}
+    assert trunk == {name for name in ours if name.startswith("conv") and "moving" not in name}
+    statistics = initial_statistics(net)
+    assert len(statistics) == 26 and set(initial_params(net)) | set(statistics) == set(ours)
+    assert all((a == name.endswith("_var")).all() for name, a in statistics.items())
+    assert not initial_statistics(build("voc-fcn8s", [4], norm=True, **SLIM))
 
 
 def test_alexnet_has_its_own_normalisation():

@@ -1,0 +1,158 @@
+"""Cut-out regions to classify: many objects in few pixels, for trunks that start from nothing.
+
+What a trunk needs from ImageNet is what things look like, and that takes tens of thousands of them. A photograph shows
+a handful, most of its pixels being something else. Here every connected region of a class is a small image with one
+label. Not part of the published trainings, which take the trunk from a classifier of ImageNet.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache, partial
+from typing import Dict, Iterator, List, Mapping, NamedTuple, Tuple
+
+import cv2
+import numpy as np
+from scipy import ndimage
+
+from fcn.preprocess import read_pixels, tensors
+from fcn.symbols import CLASSIFIER
+from lib.core.loader import prefetch
+from lib.dataset.imdb import DatasetError
+from lib.dataset.label_files import VOID
+from lib.dataset.segmentation import SegmentationSet
+from lib.dataset.voc_segmentation import BACKGROUND
+
+MIN_PIXELS = 200
+"""Regions with less are not cut out."""
+
+SHARE = (0.6, 1.0)
+"""Longer side of the region in that of its crop, least and most."""
+
+SHIFT = 0.05
+"""How far the middle of a region may be off the middle of its crop, in sides of the crop."""
+
+CACHE_BYTES = 2**29
+"""About how much memory the images and labels that were read last may take."""
+
+
+class Region(NamedTuple):
+    """A connected part of one class: number of the image, and pixels top <= y < bottom, left <= x < right around it."""
+
+    image: int
+    label: int
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+
+class CropLoader:
+    """Batches of crops for `fcn.symbols.Classifier`; equal numbers give equal batches.
+
+    inputs, labels: as `fcn.loader.SegmentationLoader` has them, one of each. batch: crops in one. size: their side in
+    pixels. Every crop draws a class, then one of its regions, which it shows in one of the eight symmetries of the
+    square, with what lies around.
+
+    A batch holds (batch, 3, size, size) float32 and labels (batch, 1, 1, 1) uint8.
+
+    Raises DatasetError: there is no region to cut out, or a label cannot be read.
+    """
+
+    def __init__(
+        self,
+        dataset: SegmentationSet,
+        inputs: Mapping[str, str],
+        labels: Mapping[str, str],
+        seed: int = 1337,
+        batch: int = 32,
+        size: int = 64,
+        workers: int = 2,
+    ) -> None:
+        self.dataset, self.seed, self.batch, self.size, self.workers = dataset, seed, batch, size, workers
+        self.inputs = dict(inputs)
+        (self.name,), ((self.label, task),) = self.inputs, labels.items()
+        self.regions = regions_to_show(dataset, task)
+        largest = max(dataset.size(region.image) for of_class in self.regions for region in of_class)
+        read = partial(read_pixels, dataset, self.inputs, {})
+        self._read = lru_cache(max(1, CACHE_BYTES // (3 * int(np.prod(largest)))))(read)
+
+    def batches(self, start: int, count: int) -> Iterator[Dict[str, np.ndarray]]:
+        """Batches `start` to `start + count - 1` of the run."""
+        numbers = range(start, start + count)
+        return prefetch(numbers, self._make, self.workers, name=lambda number: ", ".join(self.items(number)))
+
+    def items(self, number: int) -> List[str]:
+        """Image files of one batch, for error messages."""
+        images = dict.fromkeys(region.image for region, _ in self._plan(number))
+        return [self.dataset.image_file(image, self.inputs[self.name]) for image in images]
+
+    def largest_shapes(self) -> Dict[str, Tuple[int, ...]]:
+        """Shapes of every batch."""
+        return {self.name: (self.batch, 3, self.size, self.size), self.label: (self.batch, 1, 1, 1)}
+
+    def _make(self, number: int) -> Dict[str, np.ndarray]:
+        plan = self._plan(number)
+        images = [tensors(self.dataset, self.inputs, self._cut(region, view))[self.name] for region, view in plan]
+        labels = np.array([region.label for region, _ in plan], np.uint8)
+        return {self.name: np.stack(images), self.label: labels.reshape(-1, 1, 1, 1)}
+
+    def _plan(self, number: int) -> List[Tuple[Region, np.ndarray]]:
+        """Region and view of every crop."""
+        rng = np.random.default_rng([self.seed, number])
+        plan = []
+        for _ in range(self.batch):
+            of_class = self.regions[rng.integers(len(self.regions))]
+            region = of_class[rng.integers(len(of_class))]
+            plan.append((region, _view(rng, region, self.size)))
+        return plan
+
+    def _cut(self, region: Region, view: np.ndarray) -> Dict[str, np.ndarray]:
+        """The pixels of a crop, by name."""
+        pixels = self._read(region.image)[self.name]
+        size = (self.size, self.size)
+        crop = cv2.warpAffine(pixels, view, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+        return {self.name: crop}
+
+
+def regions_to_show(dataset: SegmentationSet, task: str) -> List[List[Region]]:
+    """`find_regions`; raises DatasetError when there is none."""
+    regions = find_regions(dataset, task)
+    if not regions:
+        raise DatasetError(
+            f"{dataset.name} has no region of {MIN_PIXELS} pixels of one class: train without {CLASSIFIER}, and with "
+            "TRAIN.order shuffle"
+        )
+    return regions
+
+
+def find_regions(dataset: SegmentationSet, task: str) -> List[List[Region]]:
+    """Per class that has any, its connected regions of at least MIN_PIXELS; void and a class "background" have none.
+
+    Raises DatasetError: a label cannot be read.
+    """
+    found: Dict[int, List[Region]] = {}
+    names = dataset.tasks[task]
+    for index in range(len(dataset)):
+        labels = dataset.read_label(index, task)
+        for label in np.unique(labels).tolist():
+            if label != VOID and names[label] != BACKGROUND:
+                parts, count = ndimage.label(labels == label)
+                sizes = np.bincount(parts.ravel(), minlength=count + 1)[1:]
+                for (rows, columns), size in zip(ndimage.find_objects(parts), sizes):
+                    if size >= MIN_PIXELS:
+                        region = Region(index, label, rows.start, rows.stop, columns.start, columns.stop)
+                        found.setdefault(label, []).append(region)
+    return [found[label] for label in sorted(found)]
+
+
+def _view(rng: np.random.Generator, region: Region, side: int) -> np.ndarray:
+    """(2, 3) float32, for OpenCV: from pixels (x, y) of an image to those of a crop that shows the region."""
+    _, _, top, bottom, left, right = region
+    factor = side / max(bottom - top, right - left) * rng.uniform(*SHARE)
+    middle = np.array([left + right, top + bottom]) / 2
+    matrix = np.column_stack([np.eye(2) * factor, side / 2 - middle * factor + rng.uniform(-SHIFT, SHIFT, 2) * side])
+    for axis in range(2):
+        if rng.random() < 0.5:
+            matrix[axis] *= -1
+            matrix[axis, 2] += side
+    return np.float32(matrix[::-1] if rng.random() < 0.5 else matrix)

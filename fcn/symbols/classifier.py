@@ -1,0 +1,31 @@
+"""A classifier of small images: it learns the trunk that an FCN starts from."""
+
+from __future__ import annotations
+
+from typing import List
+
+from fcn.symbols.fcn import FCN
+from fcn.symbols.networks import VOC, Network
+from lib.network import layer as rows
+from lib.network.layer import WEIGHT_AND_BIAS, Layer
+from lib.network.vgg16 import vgg16_classifier
+
+CLASSIFIER = "vgg16-classifier"
+"""Its name among the networks of a training."""
+
+
+class Classifier(FCN):
+    """The trunk of VGG-16 and a score of the image as a whole: an FCN whose map is one pixel.
+
+    classes, width: as of `FCN`. Labels are (N, 1, 1, 1). Networks with `norm` can start from its weights; batches
+    normalise it, so it wants more than a few images in one.
+    """
+
+    def __init__(self, classes: int, width: float = 1.0) -> None:
+        super().__init__(Network(VOC), [classes], width, norm=True)
+
+    def _layers(self) -> List[Layer]:
+        head = self.heads[0]
+        trunk = vgg16_classifier("data", self.width)
+        score = rows.convolution(head.score, trunk[-1].top, head.classes, kernel=1, mults=WEIGHT_AND_BIAS)
+        return [rows.data("data", 3), *trunk, score]
