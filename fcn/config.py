@@ -12,11 +12,12 @@ from typing import List, Optional, Set
 from easydict import EasyDict
 
 from fcn.sampling import BALANCED, ORDERS
-from fcn.symbols import CLASSIFIER, NETWORKS
+from fcn.symbols import CLASSIFIER, NETWORKS, build
 from lib.core import config as base
 from lib.core.config import ConfigError
 from lib.core.optimizer import OPTIMIZERS
 from lib.network.loss import NORMALIZATIONS
+from lib.network.vgg16 import NORM_LEAST
 
 
 def load(path: Optional[str] = None, overrides: base.Overrides = ()) -> EasyDict:
@@ -115,7 +116,6 @@ def _test() -> EasyDict:
 
 POSITIVE = (
     "default.frequent", "network.width", "network.hidden", "TRAIN.iter_size", "TRAIN.BATCH_IMAGES", "TRAIN.crops",
-    "TRAIN.crop_size",
 )  # fmt: skip
 PER_STAGE = ("lr", "max_iter", "snapshot")
 
@@ -186,6 +186,9 @@ def check(config: EasyDict, given: Set[str]) -> None:
             raise ConfigError(f"TRAIN.lr_step is {train.lr_step}; it holds shares of a stage, between 0 and 1")
     if not 0 <= config.network.dropout < 1:
         raise ConfigError(f"network.dropout is {config.network.dropout}; it must be at least 0 and below 1")
+    _check_fixed(config.network, [name for name in names if name != CLASSIFIER])
+    if train.crop_size < NORM_LEAST:
+        raise ConfigError(f"TRAIN.crop_size is {train.crop_size}; {CLASSIFIER} takes {NORM_LEAST} pixels or more")
     leaves = dict(base.flatten(config))
     for key in POSITIVE:
         if leaves[key] <= 0:
@@ -198,6 +201,17 @@ def _check_stages(key: str, text: str, count: int, whole: bool) -> None:
         raise ConfigError(f"{key} is {text}: {len(values)} values for {count} networks; give one, or one for each")
     if min(values) <= 0 or (whole and any(value != int(value) for value in values)):
         raise ConfigError(f"{key} is {text}; it must be positive{' and whole' if whole else ''}")
+
+
+def _check_fixed(network: EasyDict, names: List[str]) -> None:
+    for name in names if network.FIXED_PARAMS else []:
+        arrays = [array for layer in build(name, norm=network.norm).layers for array in layer.array_names()]
+        for prefix in network.FIXED_PARAMS:
+            if not any(array.startswith(prefix) for array in arrays):
+                raise ConfigError(
+                    f"network.FIXED_PARAMS has {prefix!r}, with which no array of {name} begins: they are called "
+                    f"{arrays[0]}, {arrays[1]} ... {arrays[-1]}"
+                )
 
 
 def _numbers(key: str, text: str) -> List[float]:

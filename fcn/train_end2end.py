@@ -62,10 +62,11 @@ class Stage(Session):
             )  # fmt: skip
             net.check_sizes(dataset.image_ids, loader.sizes)
         self.symbol = net.train_symbol(train.normalization or None)
+        fixed = config.network.FIXED_PARAMS if config.network.pretrained else ()
         self.trainer = Trainer(
             self.symbol, run.contexts, loader.largest_shapes(), momentum=train.momentum, wd=train.wd,
             accumulate=train.iter_size, kvstore=config.default.kvstore, rescale_grad=1 / batches,
-            optimizer=train.optimizer, fixed_prefixes=config.network.FIXED_PARAMS if config.network.pretrained else (),
+            optimizer=train.optimizer, fixed_prefixes=fixed,
         )  # fmt: skip
         self.loader = Snapshots(loader, int(train.snapshot) * batches)
         self.images_per_update = batches * loader.batch

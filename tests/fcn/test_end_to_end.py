@@ -152,6 +152,10 @@ def test_a_classifier_gives_the_trunk(folder, monkeypatch, capsys):
     assert [path.name for path in (folder / "norm" / CFG.stem / "val3").iterdir() if path.is_dir()] == ["voc-fcn8s"]
     run_here(monkeypatch, ["--resume", *words], train)
     assert "vgg16-classifier is finished" in capsys.readouterr().out
+    for path in (folder / "norm" / CFG.stem / "train6").glob("vgg16-classifier-0002.*"):
+        path.unlink()
+    run_here(monkeypatch, ["--resume", *words, "symbol", "vgg16-classifier", "TRAIN.lr", "0.01"], train)
+    assert_same(arrays(folder / "norm", "vgg16-classifier"), first)
 
 
 def test_resuming_a_finished_stage_goes_on_with_the_next(folder, finished, monkeypatch, capsys):

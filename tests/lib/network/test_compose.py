@@ -44,6 +44,25 @@ def directional_error(network, seed=0):
     return abs(found - expected) / abs(expected)
 
 
+def test_batch_norm_and_mean_pooling():
+    """Statistics are of the batch and all places; factor and offset are the layer's own arrays."""
+    table = [rows.data("data", 3), rows.batch_norm("norm", "data"), rows.mean_pooling("mean", "data")]
+    blobs = compose(table)
+    rng = np.random.RandomState(0)
+    data, weight, bias = rng.randn(4, 3, 5, 6) * 20 + 50, rng.randn(3), rng.randn(3)
+    symbol = mx.sym.Group([blobs["data"], blobs["mean"]])
+    executor = symbol.simple_bind(mx.cpu(), data=data.shape, grad_req="write")
+    for name, array in {"data": data, "norm_weight": weight, "norm_bias": bias}.items():
+        executor.arg_dict[name][:] = array
+    normed, mean = (output.asnumpy() for output in executor.forward(is_train=True))
+    centred = (data - data.mean((0, 2, 3), keepdims=True)) / data.std((0, 2, 3), keepdims=True)
+    expected = centred * weight.reshape(1, 3, 1, 1) + bias.reshape(1, 3, 1, 1)
+    np.testing.assert_allclose(normed, expected, atol=1e-4)
+    np.testing.assert_allclose(mean, expected.mean((2, 3), keepdims=True), atol=1e-4)
+    executor.backward([mx.nd.zeros(data.shape), mx.nd.ones(mean.shape)])
+    np.testing.assert_allclose(executor.grad_dict["norm_bias"].asnumpy(), np.full(3, 4.0), rtol=1e-5)
+
+
 @pytest.mark.parametrize("channels", [12, 16, 32, 96])
 def test_lrn_gradient_is_right_with_onednn(channels):
     assert directional_error(lrn_network(channels, builtin=False)) < 0.03
