@@ -44,6 +44,7 @@ def settings(folder, output, *more):
         "TRAIN.max_iter": 4,
         "TRAIN.snapshot": 2,
         "TRAIN.BATCH_IMAGES": 1,
+        "TRAIN.order": "shuffle",
         "TRAIN.warmup_step": 0,
         "TRAIN.optimizer": "sgd",
         "TRAIN.lr_step": 0.5,
