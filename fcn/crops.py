@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from fcn.preprocess import read_pixels, tensors
+from fcn.preprocess import input_tensor
+from fcn.sampling import draw_evenly
 from fcn.symbols import CLASSIFIER
 from lib.core.loader import prefetch
 from lib.dataset.imdb import DatasetError
@@ -32,7 +33,7 @@ SHIFT = 0.05
 """How far the middle of a region may be off the middle of its crop, in sides of the crop."""
 
 CACHE_BYTES = 2**29
-"""About how much memory the images and labels that were read last may take."""
+"""About how much memory the images that were read last may take."""
 
 
 class Region(NamedTuple):
@@ -69,11 +70,10 @@ class CropLoader:
         workers: int = 2,
     ) -> None:
         self.dataset, self.seed, self.batch, self.size, self.workers = dataset, seed, batch, size, workers
-        self.inputs = dict(inputs)
-        (self.name,), ((self.label, task),) = self.inputs, labels.items()
-        self.regions = regions_to_show(dataset, task)
-        largest = max(dataset.size(region.image) for of_class in self.regions for region in of_class)
-        read = partial(read_pixels, dataset, self.inputs, {})
+        ((self.name, self.form),), ((self.label, task),) = inputs.items(), labels.items()
+        self.regions = find_regions(dataset, task)
+        largest = max(map(dataset.size, {region.image for of_class in self.regions for region in of_class}))
+        read = partial(dataset.read_input, name=self.form)
         self._read = lru_cache(max(1, CACHE_BYTES // (3 * int(np.prod(largest)))))(read)
 
     def batches(self, start: int, count: int) -> Iterator[Dict[str, np.ndarray]]:
@@ -84,7 +84,7 @@ class CropLoader:
     def items(self, number: int) -> List[str]:
         """Image files of one batch, for error messages."""
         images = dict.fromkeys(region.image for region, _ in self._plan(number))
-        return [self.dataset.image_file(image, self.inputs[self.name]) for image in images]
+        return [self.dataset.image_file(image, self.form) for image in images]
 
     def largest_shapes(self) -> Dict[str, Tuple[int, ...]]:
         """Shapes of every batch."""
@@ -92,7 +92,8 @@ class CropLoader:
 
     def _make(self, number: int) -> Dict[str, np.ndarray]:
         plan = self._plan(number)
-        images = [tensors(self.dataset, self.inputs, self._cut(region, view))[self.name] for region, view in plan]
+        mean = self.dataset.means[self.form]
+        images = [input_tensor(self.form, self._cut(region, view), mean)[0] for region, view in plan]
         labels = np.array([region.label for region, _ in plan], np.uint8)
         return {self.name: np.stack(images), self.label: labels.reshape(-1, 1, 1, 1)}
 
@@ -101,34 +102,22 @@ class CropLoader:
         rng = np.random.default_rng([self.seed, number])
         plan = []
         for _ in range(self.batch):
-            of_class = self.regions[rng.integers(len(self.regions))]
-            region = of_class[rng.integers(len(of_class))]
+            region = draw_evenly(self.regions, rng.integers)
             plan.append((region, _view(rng, region, self.size)))
         return plan
 
-    def _cut(self, region: Region, view: np.ndarray) -> Dict[str, np.ndarray]:
-        """The pixels of a crop, by name."""
-        pixels = self._read(region.image)[self.name]
+    def _cut(self, region: Region, view: np.ndarray) -> np.ndarray:
+        """(size, size, 3) uint8."""
         size = (self.size, self.size)
-        crop = cv2.warpAffine(pixels, view, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
-        return {self.name: crop}
-
-
-def regions_to_show(dataset: SegmentationSet, task: str) -> List[List[Region]]:
-    """`find_regions`; raises DatasetError when there is none."""
-    regions = find_regions(dataset, task)
-    if not regions:
-        raise DatasetError(
-            f"{dataset.name} has no region of {MIN_PIXELS} pixels of one class: train without {CLASSIFIER}, and with "
-            "TRAIN.order shuffle"
-        )
-    return regions
+        return cv2.warpAffine(
+            self._read(region.image), view, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+        )  # fmt: skip
 
 
 def find_regions(dataset: SegmentationSet, task: str) -> List[List[Region]]:
     """Per class that has any, its connected regions of at least MIN_PIXELS; void and a class "background" have none.
 
-    Raises DatasetError: a label cannot be read.
+    Raises DatasetError: a label cannot be read, or no class has any.
     """
     found: Dict[int, List[Region]] = {}
     names = dataset.tasks[task]
@@ -142,6 +131,11 @@ def find_regions(dataset: SegmentationSet, task: str) -> List[List[Region]]:
                     if size >= MIN_PIXELS:
                         region = Region(index, label, rows.start, rows.stop, columns.start, columns.stop)
                         found.setdefault(label, []).append(region)
+    if not found:
+        raise DatasetError(
+            f"{dataset.name} has no region of {MIN_PIXELS} pixels of one class: train without {CLASSIFIER}, and with "
+            "TRAIN.order shuffle"
+        )
     return [found[label] for label in sorted(found)]
 
 

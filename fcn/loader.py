@@ -9,8 +9,8 @@ from typing import Dict, Iterator, List, Mapping, Tuple
 import mxnet as mx
 import numpy as np
 
-from fcn.crops import regions_to_show
-from fcn.preprocess import read_pixels, tensors
+from fcn.crops import find_regions
+from fcn.preprocess import input_tensor
 from fcn.sampling import BALANCED, balanced_order, indices
 from fcn.symbols import FCN
 from lib.core.loader import collate, prefetch
@@ -74,7 +74,7 @@ class SegmentationLoader:
         if batch < 1:
             raise ValueError(f"a batch holds at least one image, not {batch}")
         if order == BALANCED:
-            regions = regions_to_show(dataset, next(iter(self.labels.values())))
+            regions = find_regions(dataset, next(iter(self.labels.values())))
             self._images = [[region.image for region in of_class] for of_class in regions]
         else:
             indices(order, len(dataset), seed, 0, 1)
@@ -103,8 +103,15 @@ class SegmentationLoader:
 
         Raises DatasetError or ImageError: what cannot be read, and inputs of one image that differ in size.
         """
-        pixels = read_pixels(self.dataset, self.inputs, self.labels, index)
-        arrays = tensors(self.dataset, self.inputs, pixels)
+        data = self.dataset
+        arrays = {
+            name: input_tensor(form, data.read_input(index, form), data.means[form])[0]
+            for name, form in self.inputs.items()
+        }
+        arrays.update({name: data.read_label(index, task)[None] for name, task in self.labels.items()})
+        sizes = {name: array.shape[-2:] for name, array in arrays.items()}
+        if len(set(sizes.values())) > 1:
+            raise ValueError(f"{data.image_ids[index]}: sizes (height, width) differ: {sizes}: store one size")
         return {name: np.ascontiguousarray(a[..., ::-1]) for name, a in arrays.items()} if mirrored else arrays
 
     def largest_shapes(self) -> Dict[str, Tuple[int, ...]]:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Dict, Mapping
-
 import cv2
 import numpy as np
-
-from lib.dataset.segmentation import SegmentationSet
 
 DEMO_MEAN = np.array([104.00698793, 116.66876762, 122.67891434])
 """B, G, R mean of the original's infer script; its training files round it (lib.dataset.segmentation)."""
@@ -42,31 +38,3 @@ def depth_tensor(depth: np.ndarray, mean: np.ndarray) -> np.ndarray:
 def input_tensor(name: str, pixels: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """The tensor of one input form (`depth`, or one of three channels), see `SegmentationSet.read_input`."""
     return depth_tensor(pixels, mean) if name == "depth" else image_tensor(pixels, mean)
-
-
-def read_pixels(
-    dataset: SegmentationSet, inputs: Mapping[str, str], labels: Mapping[str, str], index: int
-) -> Dict[str, np.ndarray]:
-    """One image as its files have it: (h, w[, 3]) per input, (h, w) uint8 per label.
-
-    inputs, labels: as `fcn.loader.SegmentationLoader` has them.
-
-    Raises DatasetError or ImageError: what cannot be read. ValueError: inputs of one image that differ in size.
-    """
-    pixels = {name: dataset.read_input(index, form) for name, form in inputs.items()}
-    pixels.update({name: dataset.read_label(index, task) for name, task in labels.items()})
-    sizes = {name: array.shape[:2] for name, array in pixels.items()}
-    if len(set(sizes.values())) > 1:
-        raise ValueError(f"{dataset.image_ids[index]}: sizes (height, width) differ: {sizes}: store one size")
-    return pixels
-
-
-def tensors(
-    dataset: SegmentationSet, inputs: Mapping[str, str], pixels: Mapping[str, np.ndarray]
-) -> Dict[str, np.ndarray]:
-    """What `read_pixels` returned as a network takes it: (C, h, w) float32 per input, (1, h, w) uint8 per label."""
-    means = dataset.means
-    return {
-        name: input_tensor(inputs[name], array, means[inputs[name]])[0] if name in inputs else array[None]
-        for name, array in pixels.items()
-    }

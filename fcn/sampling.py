@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import itertools
 import random
-from typing import Callable, Dict, Iterator, List, Sequence
+from typing import Callable, Dict, Iterator, List, Sequence, TypeVar
 
 import numpy as np
+
+Item = TypeVar("Item")
 
 
 def python2_order(count: int, seed: int) -> Iterator[int]:
@@ -43,8 +45,13 @@ def balanced_order(images: Sequence[Sequence[int]], seed: int) -> Iterator[int]:
     """
     rng = np.random.RandomState(seed)
     while True:
-        of_class = images[rng.randint(len(images))]
-        yield of_class[rng.randint(len(of_class))]
+        yield draw_evenly(images, rng.randint)
+
+
+def draw_evenly(classes: Sequence[Sequence[Item]], below: Callable[[int], int]) -> Item:
+    """A class, each as likely, then one of its items. below(n): a random whole number from 0 to n - 1."""
+    of_class = classes[below(len(classes))]
+    return of_class[below(len(of_class))]
 
 
 BALANCED = "balanced"

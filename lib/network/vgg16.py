@@ -45,7 +45,8 @@ def vgg16_fcn(
     pads less, see NORM_PADS.
     """
     first_pad, fc6_pad = NORM_PADS if norm else PADS
-    each, over_all = (_per_channel, _over_all) if norm else (None, None)
+    # As many groups as channels: each by itself.
+    each, over_all = (rows.group_norm, _over_all) if norm else (None, None)
     layers = _convolutions(bottom, width, each, suffix, first, first_pad)
     for number, kernel, pad in ((6, 7, fc6_pad), (7, 1, 0)):
         names = f"fc{number}{suffix}", f"relu{number}{suffix}"
@@ -67,10 +68,6 @@ def vgg16_classifier(bottom: str, width: float = 1.0) -> List[Layer]:
 
 Norm = Callable[[str, str, int], Layer]
 """norm(name, blob, channels): the row that normalises a blob."""
-
-
-def _per_channel(name: str, blob: str, channels: int) -> Layer:
-    return rows.group_norm(name, blob, channels)
 
 
 def _over_all(name: str, blob: str, channels: int) -> Layer:
