@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Callable, Dict, Mapping, Tuple
 
 import mxnet as mx
+import numpy as np
 
 from fcis.data import CLASS_UNITS
 from fcis.symbols.fcis import NEW_LAYERS
@@ -20,7 +21,8 @@ def start_weights(shapes: Mapping[str, Tuple[int, ...]], network, log: Callable[
     """Every array of the network by name, those of `network.pretrained` from its file and the rest random.
 
     New layers: normal(0, 0.01) weights, zero biases (original). Without a pretrained file all but the output layers are
-    normal with variance 2 / fan-in (He et al. 2015), so that the gradient reaches them. Draws follow MXNet's seed.
+    normal with variance 2 / fan-in (He et al. 2015), so that the gradient reaches them. Draws follow NumPy's seed:
+    MXNet's numbers depend on the devices.
     """
     arrays = pretrained(shapes, network) if network.pretrained else {}
     fresh = sorted(set(shapes) - set(arrays))
@@ -46,9 +48,7 @@ def random_array(name: str, shape: Tuple[int, ...], network) -> mx.nd.NDArray:
     array = mx.nd.zeros(shape)
     if name.endswith("_weight"):
         small = is_new(name) if network.pretrained else layer_of(name) in OUTPUT_LAYERS
-        he = mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2)
-        rule = mx.init.Normal(0.01) if small else he
-        rule(mx.init.InitDesc(name), array)
+        array[:] = np.random.normal(0, 0.01 if small else np.sqrt(2 / np.prod(shape[1:])), shape)
     elif name.endswith(("_gamma", "_moving_var")):
         array[:] = 1.0 if network.BN_TRAINED or network.GN_CHANNELS else unnormalised_start(name)
     return array

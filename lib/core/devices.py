@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 from typing import List
 
 import mxnet as mx
+from mxnet.base import _LIB, check_call
+
+RANDOM_STATES = 32
+"""Random states per processor device. MXNet gives one to each of our operators in turn, even to those that draw
+nothing, and operators that hold the same one wait for each other."""
 
 
 def parse_devices(gpus: str = "", devices: str = "") -> List[mx.Context]:
@@ -19,7 +26,7 @@ def parse_devices(gpus: str = "", devices: str = "") -> List[mx.Context]:
         count = text[3:].lstrip(":") or "1"
         if not count.isdigit() or int(count) < 1:
             raise ValueError(f"devices={devices!r}: after 'cpu:' comes how many, for example cpu:2")
-        return [mx.cpu(i) for i in range(int(count))]
+        return _processors(int(count))
     explicit = text.startswith("gpu")
     wanted = text[3:].lstrip(":") or "0" if explicit else str(gpus).strip()
     if text and not explicit:
@@ -31,6 +38,50 @@ def parse_devices(gpus: str = "", devices: str = "") -> List[mx.Context]:
     except ValueError as error:
         raise ValueError(f"gpus={gpus!r}: a comma-separated list of numbers is expected, for example 0,1") from error
     return _gpus(indices, explicit)
+
+
+def _processors(count: int) -> List[mx.Context]:
+    """Devices that compute at the same time, each with its share of the cores."""
+    contexts = [mx.cpu(i) for i in range(count)]
+    if count > 1:
+        # Read when MXNet first hands out a random state.
+        os.environ.setdefault("MXNET_CPU_PARALLEL_RAND_COPY", str(RANDOM_STATES * count))
+    threads = int(os.environ["OMP_NUM_THREADS"].split(",")[0])  # further ones are of nested loops
+    for context in contexts:
+        _limit_threads(context, max(1, threads // count))
+    return contexts
+
+
+class _Context(ctypes.Structure):
+    """MXNet's own struct."""
+
+    _fields_ = [("type", ctypes.c_int), ("number", ctypes.c_int32)]
+
+
+Function = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
+"""Of a pointer that is MXNet's, and a number."""
+
+
+def run_on(context: mx.Context, function: Function, number: int = 0) -> None:
+    """Let the thread that runs a processor device's operators call a function, which must outlive the call."""
+    place = _Context(context.device_typeid, context.device_id)
+    none = (None, 0)
+    check_call(
+        _LIB.MXEnginePushSync(
+            function, ctypes.c_void_p(number), None, ctypes.byref(place), *none, *none, None, 0, b"run_on"
+        )
+    )  # fmt: skip
+
+
+@Function
+def _set_threads(_: int, count: int) -> None:
+    _LIB.MXSetNumOMPThreads(count)
+
+
+def _limit_threads(context: mx.Context, count: int) -> None:
+    """Threads that operators on a processor device use. OpenMP keeps their number for each thread that starts some."""
+    run_on(context, _set_threads, count)
+    mx.nd.waitall()
 
 
 def _gpus(indices: List[int], explicit: bool) -> List[mx.Context]:

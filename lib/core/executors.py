@@ -79,11 +79,19 @@ class ExecutorPool:
             mx.nd.waitall()
             del self._executors[key]
 
-    def forward(self, arrays: Mapping[str, np.ndarray], is_train: bool) -> List[mx.nd.NDArray]:
-        """Feed one batch; outputs are valid until the next call. Inputs the symbol does not use are skipped."""
+    def feed(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Put in one batch. Inputs the symbol does not use are skipped."""
         self.current = self.executor({name: arrays[name].shape for name in self.input_names})
         for name in self.input_names:
             self.current.arg_dict[name][:] = arrays[name]
+
+    def forward(self, arrays: Mapping[str, np.ndarray], is_train: bool) -> List[mx.nd.NDArray]:
+        """`feed` one batch and `run` it."""
+        self.feed(arrays)
+        return self.run(is_train)
+
+    def run(self, is_train: bool) -> List[mx.nd.NDArray]:
+        """Forward pass of the batch that was fed; outputs are valid until the next call."""
         return self.current.forward(is_train=is_train)
 
     def backward(self) -> None:

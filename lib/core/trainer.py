@@ -54,10 +54,8 @@ class Trainer:
         grad_req = dict.fromkeys(self.learned, "write" if accumulate == 1 else "add")
         self.pools = [ExecutorPool(symbol, ctx, largest, grad_req, executor_limit) for ctx in contexts]
         decays = wd_multipliers(symbol)
-        self.optimizers = [
-            OPTIMIZERS[optimizer]({n: pool.params[n] for n in self.learned}, momentum, wd, mults, decays, rescale_grad)
-            for pool in self.pools
-        ]
+        learned = {n: self.pools[0].params[n] for n in self.learned}
+        self.optimizer = OPTIMIZERS[optimizer](learned, momentum, wd, mults, decays, rescale_grad)
         self.store = mx.kv.create(kvstore) if len(contexts) > 1 or kvstore.startswith("dist") else None
         self.num_update = 0
 
@@ -99,15 +97,14 @@ class Trainer:
 
     def get_momentum(self) -> Arrays:
         """Copies of the optimizer's arrays on the CPU: momentum by parameter name, for Adam more."""
-        return {n: a.as_in_context(mx.cpu()).copy() for n, a in self.optimizers[0].states.items()}
+        return {n: a.as_in_context(mx.cpu()).copy() for n, a in self.optimizer.states.items()}
 
     def set_momentum(self, states: Arrays) -> None:
-        """Restore what `get_momentum` returned on every device. Raises ValueError: it is another optimizer's."""
-        if set(states) != set(self.optimizers[0].states):
+        """Restore what `get_momentum` returned. Raises ValueError: it is another optimizer's."""
+        if set(states) != set(self.optimizer.states):
             raise ValueError("the saved state is another optimizer's: resume with the TRAIN.optimizer of its config")
-        for optimizer in self.optimizers:
-            for name, state in optimizer.states.items():
-                states[name].copyto(state)
+        for name, state in self.optimizer.states.items():
+            states[name].copyto(state)
 
     def diverged(self) -> List[str]:
         """Names of the learned parameters that hold infinite or nan values; waits for the first device."""
@@ -134,16 +131,31 @@ class Trainer:
             raise ValueError(f"one update takes {self.batches_per_step} batches, got {len(batches)}")
         if self.accumulate > 1:
             self._clear_gradients()
-        for index, batch in enumerate(batches):
-            pool = self.pools[index % len(self.pools)]
-            outputs = pool.forward(batch, is_train=True)
-            pool.backward()
-            if on_outputs is not None:
-                on_outputs({n: pool.current.arg_dict[n] for n in pool.input_names}, outputs)
+        for begin in range(0, len(batches), len(self.pools)):
+            self._pass(batches[begin : begin + len(self.pools)], on_outputs)
         self._sum_gradients()
         self.num_update += 1
-        for pool, optimizer in zip(self.pools, self.optimizers):
-            optimizer.update(pool.params, pool.grads, lr, self.num_update)
+        first, *others = self.pools
+        self.optimizer.update(first.params, first.grads, lr, self.num_update)
+        for pool in others:
+            for name in self.learned:
+                first.params[name].copyto(pool.params[name])
+
+    def _pass(
+        self, batches: Sequence[Batch], on_outputs: Optional[Callable[[Batch, List[mx.nd.NDArray]], None]]
+    ) -> None:
+        """Forward and backward, one batch per device. Each step is queued on all devices before the next: otherwise
+        MXNet makes processor devices wait for each other, in copies and for the scratch memory of operators.
+        """
+        for pool, batch in zip(self.pools, batches):
+            pool.feed(batch)
+        outputs = []
+        for pool in self.pools:
+            outputs.append(pool.run(is_train=True))
+            pool.backward()
+        if on_outputs is not None:
+            for pool, results in zip(self.pools, outputs):
+                on_outputs({n: pool.current.arg_dict[n] for n in pool.input_names}, results)
 
     def _clear_gradients(self) -> None:
         for pool in self.pools:
@@ -151,10 +163,11 @@ class Trainer:
                 grad[:] = 0
 
     def _sum_gradients(self) -> None:
+        """The sum over devices and workers into the first device's arrays."""
         if self.store is None:
             return
         grads = [pool.grads for pool in self.pools]
         for key, name in enumerate(self.learned):
             arrays = [g[name] for g in grads]
             self.store.push(key, arrays, priority=-key)
-            self.store.pull(key, arrays, priority=-key)
+            self.store.pull(key, arrays[0], priority=-key)

@@ -10,19 +10,13 @@ generates take inputs by position only.
 from __future__ import annotations
 
 import ctypes
-import os
-import sys
 import warnings
 from typing import Any, Callable, List, Optional, Union
 
-_MXNET_WAS_FIRST = "mxnet" in sys.modules and "MXNET_EXEC_INPLACE_GRAD_SUM_CAP" not in os.environ
-os.environ.setdefault("MXNET_EXEC_INPLACE_GRAD_SUM_CAP", "1000")
-os.environ.setdefault("MXNET_SUBGRAPH_VERBOSE", "0")
-os.environ.setdefault("MXNET_MKLDNN_CACHE_NUM", "300")  # unbounded by default: memory would grow with every new shape
+import mxnet as mx
 
-import mxnet as mx  # noqa: E402  (after the environment is set)
-
-from operator_cxx import c_library, library_path  # noqa: E402
+from lib import MXNET_WAS_FIRST
+from operator_cxx import c_library, library_path
 
 __all__ = ["Array", "c_library", "invoke", "load", "registered"]
 
@@ -52,7 +46,7 @@ def load() -> None:
     for name in sorted(set(_operator_names()) - before):
         if not name.startswith("_backward"):
             _publish(name)
-    if _MXNET_WAS_FIRST and not _sums_many_gradients():
+    if MXNET_WAS_FIRST and not _sums_many_gradients():
         warnings.warn(
             "MXNet bound an executor before lib.operators was imported, so gradients of tensors with 8 or more "
             "consumers will be wrong: import lib.operators first, or set MXNET_EXEC_INPLACE_GRAD_SUM_CAP=1000",

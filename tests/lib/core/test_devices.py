@@ -1,15 +1,71 @@
 """Options to devices."""
 
+import os
+import subprocess
+import sys
+
 import mxnet as mx
 import pytest
 
-from lib.core.devices import parse_devices
+from lib.core.devices import RANDOM_STATES, parse_devices
+
+THREADS = """
+import ctypes, os
+import lib
+import mxnet as mx
+from lib.core import devices
+
+contexts = devices.parse_devices(devices="cpu:2")
+openmp = ctypes.CDLL("libgomp.so.1")
+seen = []
+ask = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(lambda *_: seen.append(openmp.omp_get_max_threads()))
+for context in contexts:
+    devices.run_on(context, ask)
+mx.nd.waitall()
+print(seen, os.environ["MXNET_CPU_PARALLEL_RAND_COPY"])
+"""
 
 
 def test_processors():
     assert parse_devices() == [mx.cpu(0)]
     assert parse_devices(devices="cpu") == [mx.cpu(0)]
     assert parse_devices(gpus="0,1", devices="cpu:3") == [mx.cpu(0), mx.cpu(1), mx.cpu(2)]
+
+
+@pytest.mark.parametrize("threads, each", [("8", 4), ("3", 1), ("1", 1)])
+def test_processor_devices_share_the_threads(threads, each):
+    environment = {**os.environ, "OMP_NUM_THREADS": threads}
+    environment.pop("MXNET_CPU_PARALLEL_RAND_COPY", None)
+    result = subprocess.run([sys.executable, "-c", THREADS], env=environment, capture_output=True, text=True)
+    assert result.stdout.split("\n")[0] == f"[{each}, {each}] {2 * RANDOM_STATES}", result.stderr
+
+
+RANDOM_STATES_TAKEN = """
+import os
+from pathlib import Path
+import {program}
+from lib.core.devices import parse_devices
+import mxnet as mx
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+before = resident()
+parse_devices(devices="cpu:2")
+mx.random.seed(1)
+mx.nd.waitall()
+print((resident() - before) >> 20)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@pytest.mark.parametrize("program", ["fcis.train_end2end", "fcn.train_end2end"])
+def test_a_programs_imports_leave_the_number_of_random_states_open(program):
+    """One is more than 2 MB. If an import makes MXNet make them, devices share one, and run one after the other."""
+    code = RANDOM_STATES_TAKEN.format(program=program)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MXNET_")}
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert int(result.stdout) > 2 * 2 * RANDOM_STATES, result.stderr
 
 
 @pytest.mark.parametrize("options", [{"devices": "tpu"}, {"devices": "cpu:x"}, {"devices": "cpu:0"}, {"gpus": "0;1"}])
