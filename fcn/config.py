@@ -63,6 +63,7 @@ def _network() -> EasyDict:
     group.hidden = 4096  # channels of fc6 and fc7
     group.dropout = 0.5  # after fc6 and fc7
     group.norm = False  # normalise inside the trunk, to train without pretrained weights; see docs/fcn_training.md
+    group.learn_upsampling = False  # as published; true: upsampling starts as bilinear interpolation and learns
     group.FIXED_PARAMS = []  # of networks that start from weights, arrays that stay as they are: [conv1, conv2]
     return group
 
@@ -94,12 +95,14 @@ def _train() -> EasyDict:
     group.order = "python2"  # of images: python2 (with replacement, as published), shuffle, sequential, balanced
     group.seed = 1337  # of the order, of weights that start at random and of dropout
     # ours
-    group.optimizer = "sgd"  # or adam, whose beta1 is momentum; a normalised loss and a lr of 0.001 belong to it
+    group.optimizer = "sgd"  # or adam, muon, with a normalised loss and a lr of about 0.001; momentum is their beta1
     group.crops = 32  # cut-out regions in a batch of vgg16-classifier
     group.crop_size = 64  # their side in pixels
     group.BATCH_IMAGES = 1  # per device; smaller images are padded with void
     group.FLIP = False  # mirror every other image at random
-    group.lr_step = ""  # shares of a stage after which lr is divided by 10: "0.7,0.9"
+    group.lr_policy = "step"  # or poly: lr (1 - iteration / max_iter)^power
+    group.lr_step = ""  # step: shares of a stage after which lr is divided by 10, "0.7,0.9"; "": lr stays as it is
+    group.power = 1.0  # poly
     group.warmup_lr = 0.0
     group.warmup_step = 0  # updates at warmup_lr, in every stage
     return group
@@ -116,8 +119,11 @@ def _test() -> EasyDict:
 
 POSITIVE = (
     "default.frequent", "network.width", "network.hidden", "TRAIN.iter_size", "TRAIN.BATCH_IMAGES", "TRAIN.crops",
+    "TRAIN.power",
 )  # fmt: skip
 PER_STAGE = ("lr", "max_iter", "snapshot")
+STEP, POLY = "step", "poly"
+"""Learning-rate policies, called as in Caffe's solvers."""
 
 
 def stages(config: EasyDict) -> List[EasyDict]:
@@ -171,6 +177,7 @@ def check(config: EasyDict, given: Set[str]) -> None:
     if not names or len(set(names)) < len(names):
         raise ConfigError(f"symbol is {config.symbol!r}; name each network once, for example voc-fcn32s,voc-fcn16s")
     _one_of("TRAIN.order", train.order, (*ORDERS, BALANCED))
+    _one_of("TRAIN.lr_policy", train.lr_policy, (STEP, POLY))
     _one_of("TRAIN.optimizer", train.optimizer, OPTIMIZERS)
     _one_of("TRAIN.normalization", train.normalization, ("", *NORMALIZATIONS))
     _one_of("TEST.network", config.TEST.network, ("", *(name for name in names if name != CLASSIFIER)))
@@ -181,6 +188,8 @@ def check(config: EasyDict, given: Set[str]) -> None:
             raise ConfigError(
                 f"TRAIN.snapshot is {stage.TRAIN.snapshot}, which does not divide TRAIN.max_iter {stage.TRAIN.max_iter}"
             )
+    if train.lr_policy == POLY and train.lr_step:
+        raise ConfigError(f"TRAIN.lr_step is {train.lr_step!r}: it belongs to TRAIN.lr_policy step, leave it empty")
     for share in _numbers("TRAIN.lr_step", train.lr_step):
         if not 0 < share < 1:
             raise ConfigError(f"TRAIN.lr_step is {train.lr_step}; it holds shares of a stage, between 0 and 1")

@@ -114,8 +114,11 @@ class CropLoader:
         )  # fmt: skip
 
 
+@lru_cache(maxsize=1)
 def find_regions(dataset: SegmentationSet, task: str) -> List[List[Region]]:
     """Per class that has any, its connected regions of at least MIN_PIXELS; void and a class "background" have none.
+
+    Found once for a data set, whose files stay as they are.
 
     Raises DatasetError: a label cannot be read, or no class has any.
     """

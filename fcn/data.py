@@ -46,7 +46,8 @@ def network_for(config, dataset: SegmentationSet) -> FCN:
     published = build(name)
     counts = [len(dataset.tasks.get(head.label, ())) or head.classes for head in published.heads]
     return build(
-        name, counts, width=network.width, hidden=network.hidden, dropout=network.dropout, norm=network.norm
+        name, counts, width=network.width, hidden=network.hidden, dropout=network.dropout, norm=network.norm,
+        learn_upsampling=network.learn_upsampling,
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import mxnet as mx
 import numpy as np
 
 from fcn import config as fcn_config
-from fcn.config import words
+from fcn.config import POLY, words
 from fcn.convert import start_from
 from fcn.crops import CropLoader
 from fcn.data import class_files, network_for, training_set
@@ -20,9 +20,10 @@ from fcn.metric import fcn_metrics, output_names
 from fcn.symbols import FCN, Classifier, initial_params, initial_statistics
 from lib.core import checkpoint, experiment
 from lib.core.config import parse_numbers
-from lib.core.optimizer import WarmupMultiFactorSchedule
+from lib.core.optimizer import PolySchedule, Schedule, WarmupMultiFactorSchedule
 from lib.core.session import Session
 from lib.core.trainer import Trainer
+from lib.dataset.segmentation import SegmentationSet
 
 
 def model_prefix(config, cfg_path: str) -> Path:
@@ -30,10 +31,13 @@ def model_prefix(config, cfg_path: str) -> Path:
     return experiment.output_folder(config, cfg_path, config.dataset.image_set) / config.symbol
 
 
-def schedule(train) -> WarmupMultiFactorSchedule:
-    """Learning rate by update: fixed (original), unless TRAIN.lr_step and TRAIN.warmup_step say otherwise."""
-    steps = [int(share * int(train.max_iter)) for share in parse_numbers(train.lr_step)]
-    return WarmupMultiFactorSchedule(float(train.lr), steps, 0.1, train.warmup_step, train.warmup_lr)
+def schedule(train) -> Schedule:
+    """Learning rate by update: fixed (original), unless TRAIN.lr_policy, lr_step or warmup_step say otherwise."""
+    rate, last = float(train.lr), int(train.max_iter)
+    if train.lr_policy == POLY:
+        return PolySchedule(rate, last, train.power, train.warmup_step, train.warmup_lr)
+    steps = [int(share * last) for share in parse_numbers(train.lr_step)]
+    return WarmupMultiFactorSchedule(rate, steps, 0.1, train.warmup_step, train.warmup_lr)
 
 
 def snapshots(config) -> int:
@@ -44,8 +48,7 @@ def snapshots(config) -> int:
 class Stage(Session):
     """The training of one network. config: of this stage (`fcn.config.stages`)."""
 
-    def __init__(self, run: experiment.Run, config) -> None:
-        dataset = training_set(config)
+    def __init__(self, run: experiment.Run, config, dataset: SegmentationSet) -> None:
         net = network_for(config, dataset)
         inputs, labels = feeds(dataset, net)
         classes = {head.label: dataset.tasks[head.label] for head in net.heads}
@@ -128,7 +131,7 @@ def train(run: experiment.Run) -> None:
 
     With --resume, finished stages are passed over and the unfinished one goes on from its newest checkpoint.
     """
-    previous = ""
+    previous, dataset = "", training_set(run.config)
     for number, config in enumerate(fcn_config.stages(run.config)):
         config.network.pretrained = previous or config.network.pretrained
         prefix = str(model_prefix(config, run.args.cfg))
@@ -138,13 +141,13 @@ def train(run: experiment.Run) -> None:
             print(f"{config.symbol} is finished: {previous}")
         else:
             # A later stage may not have saved anything yet; the first one must have, or there is nothing to resume.
-            _train_stage(run, config, resume=run.args.resume and (newest is not None or number == 0))
+            _train_stage(run, config, dataset, resume=run.args.resume and (newest is not None or number == 0))
 
 
-def _train_stage(run: experiment.Run, config, resume: bool) -> None:
+def _train_stage(run: experiment.Run, config, dataset: SegmentationSet, resume: bool) -> None:
     """One stage, whose memory is free when this returns."""
     started = time.time()
-    stage = Stage(run, config)
+    stage = Stage(run, config, dataset)
     stage.run(resume)
     folder = stage.prefix.parent
     stage.logger.info(f"{config.symbol}: training took {time.time() - started:.0f} s; results in {folder}")

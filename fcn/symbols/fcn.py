@@ -39,6 +39,8 @@ class FCN:
     classes: per head, in the order of `heads`; those of the published network when not given. width: multiplier of the
     trunk's channels. hidden: channels of fc6 and fc7. dropout: ratio after fc6 and fc7; 0 leaves it out. norm: the
     trunk with normalisation, to learn from nothing (`lib.network.vgg16`); each score then depends on the whole image.
+    learn_upsampling: deconvolutions start as bilinear interpolation and learn, as section 3.3 of the paper has it; in
+    the published networks they stay as they are.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class FCN:
         hidden: int = 4096,
         dropout: float = 0.5,
         norm: bool = False,
+        learn_upsampling: bool = False,
     ) -> None:
         if classes and len(classes) != len(network.heads):
             labels = ", ".join(head.label for head in network.heads)
@@ -58,6 +61,7 @@ class FCN:
         if norm and network.trunk != "vgg16":
             raise ValueError("this trunk has its own normalisation: leave network.norm off")
         self.network = network
+        self.upsampling = ((1.0, 1.0),) if learn_upsampling else rows.FIXED
         self.width, self.hidden, self.dropout, self.norm = width, hidden, dropout, norm
         counts = classes or [head.classes for head in network.heads]
         self.heads: Tuple[Head, ...] = tuple(h._replace(classes=int(n)) for h, n in zip(network.heads, counts))
@@ -96,7 +100,7 @@ class FCN:
         blob, step = self._coarsest(layers, head), FIRST_STEP
         for number, (pool, scale) in enumerate(self._skips()):
             up = f"upscore2{end}" if number == 0 else f"upscore_pool4{end}"
-            layers.append(rows.deconvolution(up, blob, classes, kernel=4, stride=2))
+            layers.append(rows.deconvolution(up, blob, classes, kernel=4, stride=2, mults=self.upsampling))
             source = pool
             if scale:
                 source = f"scale_{pool}"
@@ -111,7 +115,7 @@ class FCN:
             layers.append(rows.eltwise_sum(blob, (up, f"{score}c")))
         kernel = UP_KERNEL[self.network.trunk] if step == FIRST_STEP else 2 * step
         up = f"upscore{'' if step == FIRST_STEP else step}{end}"
-        layers.append(rows.deconvolution(up, blob, classes, kernel, stride=step))
+        layers.append(rows.deconvolution(up, blob, classes, kernel, stride=step, mults=self.upsampling))
         layers.append(aligned_crop(layers, head.score, up, self._frame(layers)))
 
     def _coarsest(self, layers: List[Layer], head: Head) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Sequence
 import mxnet as mx
 
 from lib.core.metric import MetricSet
-from lib.core.optimizer import WarmupMultiFactorSchedule
+from lib.core.optimizer import Schedule
 from lib.core.trainer import Trainer
 
 LISTED = 6
@@ -88,7 +88,7 @@ def fit(
     loader: Any,
     metrics: MetricSet,
     output_names: Sequence[str],
-    schedule: WarmupMultiFactorSchedule,
+    schedule: Schedule,
     epochs: range,
     progress: Progress,
     save: Callable[[int], None],

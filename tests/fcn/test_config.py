@@ -77,6 +77,12 @@ def test_the_rate_can_fall_and_warm_up():
     assert rates == pytest.approx([0.1, 0.1, 1, 1, 0.1, 0.1, 0.01])
 
 
+def test_the_rate_can_fall_as_caffes_poly():
+    words = ["TRAIN.lr", "2", "TRAIN.max_iter", "100", "TRAIN.snapshot", "50", "TRAIN.lr_policy", "poly"]
+    train = fcn_config.load(None, [*words, "TRAIN.power", "2", "TRAIN.warmup_step", "2"]).TRAIN
+    assert [schedule(train)(update) for update in (1, 2, 51, 100)] == pytest.approx([0, 2 * 0.99**2, 0.5, 2e-4])
+
+
 @pytest.mark.parametrize(
     "words, message",
     [
@@ -95,7 +101,10 @@ def test_the_rate_can_fall_and_warm_up():
         (["symbol", "vgg16-classifier,voc-fcn32s"], "network.norm False: vgg16-classifier must come first"),
         (["symbol", "voc-fcn32s,vgg16-classifier", "network.norm", "true"], "vgg16-classifier must come first"),
         (["symbol", "vgg16-classifier", "network.norm", "true", "TEST.network", "vgg16-classifier"], "TEST.network is"),
-        (["TRAIN.optimizer", "adamw"], "TRAIN.optimizer is 'adamw'; it must be one of 'sgd', 'adam'"),
+        (["TRAIN.optimizer", "adamw"], "TRAIN.optimizer is 'adamw'; it must be one of 'sgd', 'adam', 'muon'"),
+        (["TRAIN.lr_policy", "cosine"], "TRAIN.lr_policy is 'cosine'; it must be one of 'step', 'poly'"),
+        (["TRAIN.lr_policy", "poly", "TRAIN.lr_step", "0.5"], "it belongs to TRAIN.lr_policy step, leave it empty"),
+        (["TRAIN.power", "0"], "TRAIN.power is 0.0; it must be positive"),
         (["TRAIN.snapshot", "7"], "TRAIN.snapshot is 7, which does not divide TRAIN.max_iter 100000"),
         (["TRAIN.lr_step", "3"], "shares of a stage"),
         (["TRAIN.order", "python3"], "TRAIN.order is 'python3'"),

@@ -31,6 +31,7 @@ def settings(folder, output, *more):
     """A run of seconds: two slim stages of four updates each, on six pictures."""
     words = {
         "output_path": output,
+        "default.devices": "cpu",
         "symbol": ",".join(STAGES),
         "dataset.dataset_path": f"{folder}/shapes",
         "dataset.image_set": "train6",
@@ -47,6 +48,7 @@ def settings(folder, output, *more):
         "TRAIN.order": "shuffle",
         "TRAIN.warmup_step": 0,
         "TRAIN.optimizer": "sgd",
+        "TRAIN.lr_policy": "step",
         "TRAIN.lr_step": 0.5,
     }
     pairs = [str(word) for pair in words.items() for word in pair]
@@ -142,7 +144,7 @@ def test_killed_and_resumed_is_as_uninterrupted(folder, finished):
 def test_a_classifier_gives_the_trunk(folder, monkeypatch, capsys):
     words = settings(
         folder, folder / "norm", "symbol", "vgg16-classifier,voc-fcn8s", "network.norm", "true",
-        "network.FIXED_PARAMS", "[conv1,conv2_1]", "TRAIN.optimizer", "adam", "TRAIN.crops", 4, "TRAIN.crop_size", 32,
+        "network.FIXED_PARAMS", "[conv1,conv2_1]", "TRAIN.optimizer", "muon", "TRAIN.crops", 4, "TRAIN.crop_size", 32,
     )  # fmt: skip
     run_here(monkeypatch, words, train, testing.test)
     first, second = (arrays(folder / "norm", name) for name in ("vgg16-classifier", "voc-fcn8s"))

@@ -93,9 +93,11 @@ def test_foreign_weights_are_refused():
         network_of("voc-fcn-alexnet", initial_params(build("voc-fcn32s", **SLIM)))
 
 
+@pytest.mark.parametrize("learn_upsampling", [False, True])
 @pytest.mark.parametrize("name", ["voc-fcn8s-atonce", "siftflow-fcn16s", "nyud-fcn32s-color-hha", "voc-fcn-alexnet"])
-def test_a_step_trains_what_learns_and_nothing_else(name):
-    net = build(name, [5, 3][: len(NETWORKS[name].heads)], dropout=0.0, **SLIM)
+def test_a_step_trains_what_learns_and_nothing_else(name, learn_upsampling):
+    options = {**SLIM, "learn_upsampling": learn_upsampling}
+    net = build(name, [5, 3][: len(NETWORKS[name].heads)], dropout=0.0, **options)
     rng = np.random.RandomState(0)
     shapes = net.data_shapes(40, 48, labels=True)
     batch = {n: rng.randn(*shape).astype("float32") * 50 for n, shape in shapes.items()}
@@ -114,7 +116,7 @@ def test_a_step_trains_what_learns_and_nothing_else(name):
     assert [o.shape[1] for o in outputs[0][len(net.heads) :]] == [h.classes for h in net.heads]
     after = trainer.get_params()[0]
     fixed = {n for n in before if (after[n].asnumpy() == before[n]).all()}
-    assert fixed == {n for n in before if n.startswith(("upscore", "scale"))}
+    assert fixed == {n for n in before if n.startswith(("upscore", "scale")[learn_upsampling:])}
 
 
 def test_ignored_pixels_and_labels_of_nothing_else():
