@@ -193,6 +193,8 @@ def check(config: EasyDict, given: Set[str]) -> None:
     for share in _numbers("TRAIN.lr_step", train.lr_step):
         if not 0 < share < 1:
             raise ConfigError(f"TRAIN.lr_step is {train.lr_step}; it holds shares of a stage, between 0 and 1")
+    if not 0 <= train.momentum < 1:
+        raise ConfigError(f"TRAIN.momentum is {train.momentum}; it must be at least 0 and below 1")
     if not 0 <= config.network.dropout < 1:
         raise ConfigError(f"network.dropout is {config.network.dropout}; it must be at least 0 and below 1")
     _check_fixed(config.network, [name for name in names if name != CLASSIFIER])

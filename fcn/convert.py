@@ -55,8 +55,8 @@ def start_from(net: FCN, sources: Sequence[str], skip: Iterable[str] = (), seed:
 
     sources: files of `read_weights`; for a network of two trunks one each, colour first. Layers are copied by name,
     fully connected ones become convolutions, a depth channel starts from the mean of the colours, upsampling is
-    bilinear, all else is as `initial_params` has it (scores zero). skip: layers to leave so, for example the scores of
-    another class count.
+    bilinear unless it learns, all else is as `initial_params` has it (scores zero). skip: layers to leave so, for
+    example the scores of another class count.
 
     Raises:
         ConvertError: the number of files is wrong, nothing fits, or sizes differ.
@@ -64,7 +64,8 @@ def start_from(net: FCN, sources: Sequence[str], skip: Iterable[str] = (), seed:
     streams = net.network.streams
     if len(sources) != len(streams):
         raise ConvertError(f"{len(streams)} weight files are needed, {len(sources)} given")
-    params, log = initial_params(net, seed), []
+    fresh, log = initial_params(net, seed), []
+    params = fresh
     for path, suffix in zip(sources, streams):
         old = read_weights(path)
         params, lines = surgery.transplant(params, old, suffix, skip)
@@ -75,7 +76,10 @@ def start_from(net: FCN, sources: Sequence[str], skip: Iterable[str] = (), seed:
             params = surgery.add_depth(params, old, first)
             lines.append(f"extending conv1_1  ->  {first}")
         log += lines
-    return surgery.interp(params), log
+    if not net.learn_upsampling:
+        fixed = [name for layer in net.layers if layer.type == "Deconvolution" for name in layer.array_names()]
+        params = {**params, **{name: fresh[name] for name in fixed}}
+    return params, log
 
 
 def export(net: FCN, params: Params, prefix: str, height: int, width: int) -> List[str]:

@@ -1,6 +1,6 @@
 """Segment images with a trained FCN: overlays with a legend, index PNGs with a palette, a page to look at them.
 
-    python fcn/demo.py photo.jpg folder/ --model output/fcn/shapes/shapes_fcn/train/voc-fcn8s --out output/demo
+    python fcn/demo.py photo.jpg folder/ --model output/fcn/shapes/shapes_fcn/train2400/voc-fcn8s --out output/demo
     python fcn/demo.py photo.jpg --model fcn8s-heavy-pascal.caffemodel --network voc-fcn8s
 
 Images of any size; large ones are run in pieces, with the same scores. Without images, those in ./demo are taken.
@@ -89,7 +89,7 @@ def find_weights(model: str, epoch: Optional[int]) -> Tuple[str, str]:
             f"no model: looked for {os.path.abspath(path)}.\n"
             "  get one:   put a published .caffemodel into model/ (experiments/fcn/README.md)\n"
             "  train one: python experiments/fcn/fcn_end2end_train_test.py --cfg experiments/fcn/cfgs/shapes_fcn.yaml\n"
-            "  then:      python fcn/demo.py IMAGE --model output/fcn/shapes/shapes_fcn/train/voc-fcn8s"
+            "  then:      python fcn/demo.py IMAGE --model output/fcn/shapes/shapes_fcn/train2400/voc-fcn8s"
         )
     return path, prefix
 

@@ -39,8 +39,8 @@ class FCN:
     classes: per head, in the order of `heads`; those of the published network when not given. width: multiplier of the
     trunk's channels. hidden: channels of fc6 and fc7. dropout: ratio after fc6 and fc7; 0 leaves it out. norm: the
     trunk with normalisation, to learn from nothing (`lib.network.vgg16`); each score then depends on the whole image.
-    learn_upsampling: deconvolutions start as bilinear interpolation and learn, as section 3.3 of the paper has it; in
-    the published networks they stay as they are.
+    learn_upsampling: deconvolutions start as bilinear interpolation and learn, without decay, as section 3.3 of the
+    paper has it; in the published networks they stay as they are.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class FCN:
         if norm and network.trunk != "vgg16":
             raise ValueError("this trunk has its own normalisation: leave network.norm off")
         self.network = network
-        self.upsampling = ((1.0, 1.0),) if learn_upsampling else rows.FIXED
+        self.learn_upsampling = learn_upsampling
         self.width, self.hidden, self.dropout, self.norm = width, hidden, dropout, norm
         counts = classes or [head.classes for head in network.heads]
         self.heads: Tuple[Head, ...] = tuple(h._replace(classes=int(n)) for h, n in zip(network.heads, counts))
@@ -94,13 +94,17 @@ class FCN:
     def _score(self, name: str, bottom: str, classes: int, pad: int = 0) -> Layer:
         return rows.convolution(name, bottom, classes, kernel=1, pad=pad, mults=WEIGHT_AND_BIAS)
 
+    def _upsampling(self, name: str, bottom: str, classes: int, kernel: int, stride: int) -> Layer:
+        mults = rows.NO_DECAY[:1] if self.learn_upsampling else rows.FIXED
+        return rows.deconvolution(name, bottom, classes, kernel, stride, mults=mults)
+
     def _add_head(self, layers: List[Layer], head: Head) -> None:
         """Score the coarsest map, fuse finer ones in, go up to pixels and crop to the image."""
         end, classes = head.suffix, head.classes
         blob, step = self._coarsest(layers, head), FIRST_STEP
         for number, (pool, scale) in enumerate(self._skips()):
             up = f"upscore2{end}" if number == 0 else f"upscore_pool4{end}"
-            layers.append(rows.deconvolution(up, blob, classes, kernel=4, stride=2, mults=self.upsampling))
+            layers.append(self._upsampling(up, blob, classes, kernel=4, stride=2))
             source = pool
             if scale:
                 source = f"scale_{pool}"
@@ -115,7 +119,7 @@ class FCN:
             layers.append(rows.eltwise_sum(blob, (up, f"{score}c")))
         kernel = UP_KERNEL[self.network.trunk] if step == FIRST_STEP else 2 * step
         up = f"upscore{'' if step == FIRST_STEP else step}{end}"
-        layers.append(rows.deconvolution(up, blob, classes, kernel, stride=step, mults=self.upsampling))
+        layers.append(self._upsampling(up, blob, classes, kernel, stride=step))
         layers.append(aligned_crop(layers, head.score, up, self._frame(layers)))
 
     def _coarsest(self, layers: List[Layer], head: Head) -> str:

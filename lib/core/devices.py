@@ -9,6 +9,8 @@ from typing import List
 import mxnet as mx
 from mxnet.base import _LIB, check_call
 
+from lib import physical_cores
+
 RANDOM_STATES = 32
 """Random states per processor device. MXNet gives one to each of our operators in turn, even to those that draw
 nothing, and operators that hold the same one wait for each other."""
@@ -32,7 +34,7 @@ def parse_devices(gpus: str = "", devices: str = "") -> List[mx.Context]:
     if text and not explicit:
         raise ValueError(f"devices={devices!r}: use cpu, cpu:N or gpu:0,1,...")
     if not wanted:
-        return [mx.cpu(0)]
+        return _processors(1)
     try:
         indices = [int(part) for part in wanted.split(",")]
     except ValueError as error:
@@ -46,10 +48,15 @@ def _processors(count: int) -> List[mx.Context]:
     if count > 1:
         # Read when MXNet first hands out a random state.
         os.environ.setdefault("MXNET_CPU_PARALLEL_RAND_COPY", str(RANDOM_STATES * count))
-    threads = int(os.environ["OMP_NUM_THREADS"].split(",")[0])  # further ones are of nested loops
     for context in contexts:
-        _limit_threads(context, max(1, threads // count))
+        _limit_threads(context, max(1, _threads() // count))
     return contexts
+
+
+def _threads() -> int:
+    """What OMP_NUM_THREADS says, else the cores, as OpenMP has it."""
+    number = os.environ.get("OMP_NUM_THREADS", "").strip()
+    return int(number) if number.isdigit() and int(number) else physical_cores()
 
 
 class _Context(ctypes.Structure):
@@ -58,11 +65,11 @@ class _Context(ctypes.Structure):
     _fields_ = [("type", ctypes.c_int), ("number", ctypes.c_int32)]
 
 
-Function = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
+EngineFunction = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
 """Of a pointer that is MXNet's, and a number."""
 
 
-def run_on(context: mx.Context, function: Function, number: int = 0) -> None:
+def run_on(context: mx.Context, function: EngineFunction, number: int = 0) -> None:
     """Let the thread that runs a processor device's operators call a function, which must outlive the call."""
     place = _Context(context.device_typeid, context.device_id)
     none = (None, 0)
@@ -73,7 +80,7 @@ def run_on(context: mx.Context, function: Function, number: int = 0) -> None:
     )  # fmt: skip
 
 
-@Function
+@EngineFunction
 def _set_threads(_: int, count: int) -> None:
     _LIB.MXSetNumOMPThreads(count)
 
@@ -96,4 +103,4 @@ def _gpus(indices: List[int], explicit: bool) -> List[mx.Context]:
         f"No GPU {max(indices)} here (MXNet sees {available}): one CPU device stands in for gpus {indices}. "
         f"--set TRAIN.grad_accumulate {len(indices)} (FCN: TRAIN.iter_size) trains as {len(indices)} devices do."
     )
-    return [mx.cpu(0)]
+    return _processors(1)

@@ -125,7 +125,8 @@ class Trainer:
     ) -> None:
         """One update from `batches_per_step` batches.
 
-        on_outputs(batch, outputs) is called after each forward pass; it must not wait for the device.
+        on_outputs(batch, outputs) is called for each batch once its passes are queued on the device, which it must not
+        wait for; both are valid until it returns.
         """
         if len(batches) != self.batches_per_step:
             raise ValueError(f"one update takes {self.batches_per_step} batches, got {len(batches)}")
@@ -136,10 +137,12 @@ class Trainer:
         self._sum_gradients()
         self.num_update += 1
         first, *others = self.pools
-        self.optimizer.update(first.params, first.grads, lr, self.num_update)
+        params = first.params
+        self.optimizer.update(params, first.grads, lr, self.num_update)
         for pool in others:
+            copies = pool.params
             for name in self.learned:
-                first.params[name].copyto(pool.params[name])
+                params[name].copyto(copies[name])
 
     def _pass(
         self, batches: Sequence[Batch], on_outputs: Optional[Callable[[Batch, List[mx.nd.NDArray]], None]]

@@ -104,6 +104,7 @@ def test_the_rate_can_fall_as_caffes_poly():
         (["TRAIN.optimizer", "adamw"], "TRAIN.optimizer is 'adamw'; it must be one of 'sgd', 'adam', 'muon'"),
         (["TRAIN.lr_policy", "cosine"], "TRAIN.lr_policy is 'cosine'; it must be one of 'step', 'poly'"),
         (["TRAIN.lr_policy", "poly", "TRAIN.lr_step", "0.5"], "it belongs to TRAIN.lr_policy step, leave it empty"),
+        (["TRAIN.momentum", "1"], "TRAIN.momentum is 1.0; it must be at least 0 and below 1"),
         (["TRAIN.power", "0"], "TRAIN.power is 0.0; it must be positive"),
         (["TRAIN.snapshot", "7"], "TRAIN.snapshot is 7, which does not divide TRAIN.max_iter 100000"),
         (["TRAIN.lr_step", "3"], "shares of a stage"),

@@ -38,6 +38,19 @@ def test_stages_follow_each_other(tmp_path):
     assert {name: array.shape for name, array in params.items()} == net.param_shapes()
 
 
+@pytest.mark.parametrize("learn_upsampling", [False, True])
+def test_upsampling_that_has_learned_goes_on_where_it_learns(tmp_path, learn_upsampling):
+    source = build("voc-fcn16s", [3], **SLIM)
+    learned = {name: np.full_like(array, 0.25) for name, array in initial_params(source).items()}
+    _, path = convert.export(source, learned, str(tmp_path / "learned"), 32, 32)
+    net = build("voc-fcn8s", [3], learn_upsampling=learn_upsampling, **SLIM)
+    params, _ = convert.start_from(net, [path])
+    fresh = initial_params(net)
+    expected = learned if learn_upsampling else fresh
+    np.testing.assert_array_equal(params["upscore2_weight"], expected["upscore2_weight"])
+    np.testing.assert_array_equal(params["upscore8_weight"], fresh["upscore8_weight"])
+
+
 def test_other_classes_need_a_word(tmp_path):
     path, _, old = exported("voc-fcn32s", tmp_path, 1)
     net = build("voc-fcn32s", [5], **SLIM)

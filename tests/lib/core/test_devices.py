@@ -7,6 +7,8 @@ import sys
 import mxnet as mx
 import pytest
 
+import lib
+from lib.core import devices
 from lib.core.devices import RANDOM_STATES, parse_devices
 
 THREADS = """
@@ -38,6 +40,12 @@ def test_processor_devices_share_the_threads(threads, each):
     environment.pop("MXNET_CPU_PARALLEL_RAND_COPY", None)
     result = subprocess.run([sys.executable, "-c", THREADS], env=environment, capture_output=True, text=True)
     assert result.stdout.split("\n")[0] == f"[{each}, {each}] {2 * RANDOM_STATES}", result.stderr
+
+
+@pytest.mark.parametrize("threads", ["", "0", "many"])
+def test_threads_that_are_no_number_are_as_many_as_cores(threads, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", threads)
+    assert devices._threads() == lib.physical_cores()
 
 
 RANDOM_STATES_TAKEN = """

@@ -42,13 +42,40 @@ def train(devices, accumulate, data, **options):
     return {n: a.asnumpy() for part in trainer.get_params() for n, a in part.items()}, trainer
 
 
+@pytest.mark.parametrize("optimizer, tolerance", [("sgd", 1e-5), ("muon", 1e-3)])
+@pytest.mark.parametrize("kvstore", ["device", "local"])
 @pytest.mark.parametrize("devices, accumulate", [(1, 4), (4, 1), (2, 2)])
-def test_devices_and_accumulation_are_the_same_sum(devices, accumulate):
+def test_devices_and_accumulation_are_the_same_sum(devices, accumulate, kvstore, optimizer, tolerance):
     data = batches(12, sizes=((16, 16), (12, 16), (9, 7)))
-    expected, _ = train(1, 4, data)
-    got, _ = train(devices, accumulate, data)
+    expected, _ = train(1, 4, data, optimizer=optimizer)
+    got, trainer = train(devices, accumulate, data, optimizer=optimizer, kvstore=kvstore)
     for name in expected:
-        np.testing.assert_allclose(got[name], expected[name], rtol=1e-5, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(got[name], expected[name], rtol=tolerance, atol=tolerance / 10, err_msg=name)
+    for name in trainer.learned:
+        for pool in trainer.pools:
+            np.testing.assert_array_equal(pool.params[name].asnumpy(), got[name], err_msg=name)
+
+
+def test_momentum_goes_back_to_several_devices():
+    data = batches(8)
+    expected, _ = train(2, 1, data)
+    half, trainer = train(2, 1, data[:4])
+    other = Trainer(network(), [mx.cpu(0), mx.cpu(1)], LARGEST)
+    arrays = {name: mx.nd.array(value) for name, value in half.items()}
+    other.set_params(arrays, arrays)
+    other.set_momentum(trainer.get_momentum())
+    for place in (4, 6):
+        other.step(data[place : place + 2], lr=0.05)
+    for name, value in other.get_params()[0].items():
+        np.testing.assert_array_equal(value.asnumpy(), expected[name], err_msg=name)
+
+
+def test_muon_hands_gradients_that_are_not_finite_on():
+    """The engine then finds parameters that are not, and says on which images."""
+    (batch,) = batches(1)
+    batch["data"][:] = np.nan
+    _, trainer = train(1, 1, [batch], optimizer="muon")
+    assert "fc_weight" in trainer.diverged() or "conv_weight" in trainer.diverged()
 
 
 def test_gradients_are_summed_not_averaged():
