@@ -100,13 +100,13 @@ class Adam(MomentumSGD):
 
     def __init__(self, params: Arrays, *args, **kwargs) -> None:
         super().__init__(params, *args, **kwargs)
-        self.vectors = self.names
+        self.adaptive = self.names  # what this rule is for
         self.states.update({f"{name}:variance": mx.nd.zeros_like(params[name]) for name in self.names})
 
     def update(self, params: Arrays, grads: Arrays, lr: float, number: int) -> None:
         """Step `number` (from 1) at learning rate `lr`, in place."""
         correction = math.sqrt(1 - self.BETA2**number) / (1 - self.momentum**number)
-        for name in self.vectors:
+        for name in self.adaptive:
             mx.nd.adam_update(
                 params[name], grads[name], self.states[name], self.states[f"{name}:variance"],
                 lr=lr * correction * self.lr_mults[name], wd=self.wds[name], beta1=self.momentum, beta2=self.BETA2,
@@ -131,7 +131,7 @@ class Muon(Adam):
     def __init__(self, params: Arrays, *args, **kwargs) -> None:
         super().__init__(params, *args, **kwargs)
         self.matrices = [name for name in self.names if params[name].ndim > 1]
-        self.vectors = [name for name in self.names if params[name].ndim == 1]
+        self.adaptive = [name for name in self.names if params[name].ndim == 1]
         for name in self.matrices:
             del self.states[f"{name}:variance"]
         self._zeros = {name: mx.nd.zeros_like(params[name]) for name in self.matrices}
