@@ -167,6 +167,7 @@ def check(config: EasyDict, given: Set[str]) -> None:
         ConfigError: names the key, the value and what it must be.
     """
     train, names = config.TRAIN, network_names(config)
+    segmenting = [name for name in names if name != CLASSIFIER]
     for name in names:
         _one_of("symbol", name, (CLASSIFIER, *NETWORKS))
     if CLASSIFIER in names[1:] or (CLASSIFIER in names and not config.network.norm):
@@ -180,7 +181,7 @@ def check(config: EasyDict, given: Set[str]) -> None:
     _one_of("TRAIN.lr_policy", train.lr_policy, (STEP, POLY))
     _one_of("TRAIN.optimizer", train.optimizer, OPTIMIZERS)
     _one_of("TRAIN.normalization", train.normalization, ("", *NORMALIZATIONS))
-    _one_of("TEST.network", config.TEST.network, ("", *(name for name in names if name != CLASSIFIER)))
+    _one_of("TEST.network", config.TEST.network, ("", *segmenting))
     for key in PER_STAGE:
         _check_stages(f"TRAIN.{key}", train[key], len(names), whole=key != "lr")
     for stage in stages(config):
@@ -197,7 +198,7 @@ def check(config: EasyDict, given: Set[str]) -> None:
         raise ConfigError(f"TRAIN.momentum is {train.momentum}; it must be at least 0 and below 1")
     if not 0 <= config.network.dropout < 1:
         raise ConfigError(f"network.dropout is {config.network.dropout}; it must be at least 0 and below 1")
-    _check_fixed(config.network, [name for name in names if name != CLASSIFIER])
+    _check_fixed(config.network, segmenting)
     if train.crop_size < NORM_LEAST:
         raise ConfigError(f"TRAIN.crop_size is {train.crop_size}; {CLASSIFIER} takes {NORM_LEAST} pixels or more")
     leaves = dict(base.flatten(config))

@@ -9,7 +9,7 @@ from typing import Dict, Iterator, List, Mapping, Tuple
 import mxnet as mx
 import numpy as np
 
-from fcn.crops import find_regions
+from fcn.crops import CropLoader, find_regions
 from fcn.preprocess import input_tensor
 from fcn.sampling import BALANCED, balanced_order, indices
 from fcn.symbols import FCN
@@ -140,7 +140,7 @@ class Snapshots:
     Dropout is seeded anew at each piece, so that a resumed run draws what the uninterrupted one does.
     """
 
-    def __init__(self, loader: SegmentationLoader, count: int) -> None:
+    def __init__(self, loader: SegmentationLoader | CropLoader, count: int) -> None:
         self.loader, self.count = loader, count
 
     def __len__(self) -> int:

@@ -161,8 +161,9 @@ def check_test_set(run: experiment.Run) -> None:
 
     Raises DatasetError or ValueError as `fcn.data.test_set` and `fcn.loader.feeds`.
     """
+    tested_on, trained_on = test_set(run.config), training_set(run.config)
     for config in fcn_config.tested(run.config):
-        feeds(test_set(config), network_for(config, training_set(config)))
+        feeds(tested_on, network_for(config, trained_on))
 
 
 def test(run: experiment.Run) -> Dict[str, Dict[str, Scores]]:

@@ -134,16 +134,16 @@ class Muon(Adam):
         self.adaptive = [name for name in self.names if params[name].ndim == 1]
         for name in self.matrices:
             del self.states[f"{name}:variance"]
-        self._zeros = {name: mx.nd.zeros_like(params[name]) for name in self.matrices}
         self._steps = {name: mx.nd.zeros_like(params[name]) for name in self.matrices}
 
     def update(self, params: Arrays, grads: Arrays, lr: float, number: int) -> None:
         """Step `number` (from 1) at learning rate `lr`, in place."""
         super().update(params, grads, lr, number)
         for name in self.matrices:
-            # Nesterov's momentum: what the operator would add to a weight of zero.
+            # Nesterov's momentum: what the operator adds to a weight of zero.
+            self._steps[name][:] = 0
             mx.nd.nag_mom_update(
-                self._zeros[name], grads[name], self.states[name], lr=-1.0, momentum=self.momentum,
+                self._steps[name], grads[name], self.states[name], lr=-1.0, momentum=self.momentum,
                 rescale_grad=self.rescale_grad, out=self._steps[name],
             )  # fmt: skip
         momenta = [self._steps[name].asnumpy() for name in self.matrices]
