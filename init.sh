@@ -128,7 +128,7 @@ install_packages() {
     set -- requirements.txt requirements-dev.txt
     space=1500
   fi
-  missing=$("$venv_python" -m lib.env --missing "$@")
+  missing=$("$venv_python" -m fullconv.lib.env --missing "$@")
   status=$?
   [ $status -eq 0 ] && return
   [ $status -eq 1 ] && [ -n "$missing" ] || die "cannot compare the installed packages with requirements.txt (see above)"
@@ -165,10 +165,10 @@ build_cython() {
 self_test() {
   digest=$(cat lib/*/*.so lib/operators/*.py requirements.txt .venv/flavour 2>/dev/null | cksum)
   if [ "$(cat .venv/tested 2>/dev/null)" = "$digest" ]; then
-    say "self-test passed before on these files; repeat it with: .venv/bin/python -m lib.operators.selftest"
+    say "self-test passed before on these files; repeat it with: .venv/bin/python -m fullconv.lib.operators.selftest"
     return
   fi
-  "$venv_python" -m lib.operators.selftest || die "the self-test failed; 'python -m lib.env' tells what a bug report needs"
+  "$venv_python" -m fullconv.lib.operators.selftest || die "the self-test failed; 'python -m fullconv.lib.env' tells what a bug report needs"
   printf '%s\n' "$digest" >.venv/tested
 }
 
@@ -192,10 +192,10 @@ flavour=${flavour:-$present}
 [ "$flavour" = "$present" ] || swap_mxnet
 install_packages
 [ "$flavour" = cpu ] || link_cuda
-"$venv_python" -c 'import sys, sysconfig
-open(sysconfig.get_path("purelib") + "/fullconv.pth", "w").write(sys.argv[1] + "\n")' "$root" || die "cannot write into .venv"
+# An environment of before put the checkout itself on the path, where `lib` would be importable a second time.
+rm -f .venv/lib/python3*/site-packages/fullconv.pth
 build_cython
-"$venv_python" -m operator_cxx.build || die "the operators could not be built (see above)"
+"$venv_python" -m fullconv.operator_cxx.build || die "the operators could not be built (see above)"
 self_test
 
 cat <<'END'
@@ -203,5 +203,5 @@ init.sh: ready. Next, for example:
   .venv/bin/python experiments/fcis/fcis_end2end_train_test.py --cfg experiments/fcis/cfgs/resnet_small_shapes_fcis.yaml
   .venv/bin/python fcis/demo.py --help
   .venv/bin/python -m pytest
-  .venv/bin/python -m lib.env          # versions, devices and operators, for a bug report
+  .venv/bin/python -m fullconv.lib.env          # versions, devices and operators, for a bug report
 END

@@ -1,9 +1,15 @@
-"""Builds the Cython modules in place: `python setup.py build_ext --inplace`."""
+"""Builds the Cython modules, `python setup.py build_ext --inplace`, and says where the packages lie.
+
+The folders of the checkout are the packages `fullconv.lib`, `fullconv.fcis`, ...; nothing called `lib` is installed.
+"""
 
 import os
 
 from Cython.Build import cythonize
-from setuptools import Extension, setup
+from setuptools import Extension, find_packages, setup
+
+FOLDERS = ("lib", "fcis", "fcn", "operator_cxx")
+PACKAGES = find_packages(include=[pattern for folder in FOLDERS for pattern in (folder, f"{folder}.*")])
 
 # Contraction to fused multiply-add would change the last bit of overlaps, and with it which box is kept.
 FLAGS = ["-O3", "-ffp-contract=off", "-fopenmp-simd", "-std=c++17", "-Wno-cpp"]
@@ -12,9 +18,9 @@ if not os.environ.get("FULLCONV_PORTABLE"):
 
 
 def extension(name: str, *depends: str) -> Extension:
-    """`lib.nms._nms` is compiled from `lib/nms/_nms.pyx`; `depends` are headers that trigger a rebuild."""
+    """`fullconv.lib.nms._nms` is compiled from `lib/nms/_nms.pyx`; `depends` are headers that trigger a rebuild."""
     return Extension(
-        name,
+        f"fullconv.{name}",
         [name.replace(".", "/") + ".pyx"],
         language="c++",
         include_dirs=["."],
@@ -29,4 +35,8 @@ EXTENSIONS = [
     extension("lib.mask._raster"),
 ]
 
-setup(ext_modules=cythonize(EXTENSIONS, language_level=3))
+setup(
+    packages=["fullconv", *(f"fullconv.{package}" for package in PACKAGES)],
+    package_dir={f"fullconv.{folder}": folder for folder in FOLDERS},
+    ext_modules=cythonize(EXTENSIONS, language_level=3),
+)

@@ -17,15 +17,15 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT)]
 
-import lib  # noqa: E402, F401 (before MXNet: it sets the number of threads)
+import fullconv  # noqa: E402, F401 (before MXNet: it sets the number of threads)
 
 # isort: split
 import mxnet as mx  # noqa: E402
 
 from benchmarks.timing import alternate, machine, report  # noqa: E402
-from fcn.symbols import build, initial_params  # noqa: E402
-from lib.core.devices import parse_devices  # noqa: E402
-from lib.core.trainer import Trainer  # noqa: E402
+from fullconv.fcn.symbols import build, initial_params  # noqa: E402
+from fullconv.lib.core.devices import parse_devices  # noqa: E402
+from fullconv.lib.core.trainer import Trainer  # noqa: E402
 
 PICTURES, SIZE, CLASSES = 2, (256, 320), 6
 
@@ -37,7 +37,7 @@ def updates(devices: str, count: int) -> float:
     shapes = net.data_shapes(*SIZE, labels=True)
     trainer = Trainer(
         net.train_symbol("valid"), contexts, shapes, accumulate=PICTURES // len(contexts), kvstore="local"
-    )  # fmt: skip
+    )
     trainer.set_params({name: mx.nd.array(value) for name, value in initial_params(net).items()}, {})
     rng = np.random.RandomState(0)
     batches = [

@@ -17,18 +17,18 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT)]
 
-import lib  # noqa: E402, F401 (before MXNet: it sets the number of threads)
+import fullconv  # noqa: E402, F401 (before MXNet: it sets the number of threads)
 
 # isort: split
 import mxnet as mx  # noqa: E402
 
 from benchmarks.timing import alternate, machine  # noqa: E402
-from fcis import config as fcis_config  # noqa: E402
-from fcis.loader import largest_shapes, prepare_input  # noqa: E402
-from fcis.symbols.fcis import FCIS, LABEL_NAMES  # noqa: E402
-from fcis.tester import Detector  # noqa: E402
-from lib.core.executors import ExecutorPool  # noqa: E402
-from lib.core.trainer import Trainer  # noqa: E402
+from fullconv.fcis import config as fcis_config  # noqa: E402
+from fullconv.fcis.loader import largest_shapes, prepare_input  # noqa: E402
+from fullconv.fcis.symbols.fcis import FCIS, LABEL_NAMES  # noqa: E402
+from fullconv.fcis.tester import Detector  # noqa: E402
+from fullconv.lib.core.executors import ExecutorPool  # noqa: E402
+from fullconv.lib.core.trainer import Trainer  # noqa: E402
 
 CFG = ROOT / "experiments/fcis/cfgs/resnet_v1_101_vocSDS_fcis_end2end.yaml"
 CLASSES = 21

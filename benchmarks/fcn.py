@@ -23,17 +23,17 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT)]
 
-import lib  # noqa: E402, F401 (before MXNet: it sets the number of threads)
+import fullconv  # noqa: E402, F401 (before MXNet: it sets the number of threads)
 
 # isort: split
 import cv2  # noqa: E402
 import mxnet as mx  # noqa: E402
 
 from benchmarks.timing import alternate, machine  # noqa: E402
-from fcn.convert import export, load_exactly  # noqa: E402
-from fcn.symbols import build, initial_params  # noqa: E402
-from fcn.tester import Segmenter  # noqa: E402
-from lib.core.trainer import Trainer  # noqa: E402
+from fullconv.fcn.convert import export, load_exactly  # noqa: E402
+from fullconv.fcn.symbols import build, initial_params  # noqa: E402
+from fullconv.fcn.tester import Segmenter  # noqa: E402
+from fullconv.lib.core.trainer import Trainer  # noqa: E402
 
 SIZE = (500, 500)
 TRAINING_SIZE = (375, 500)

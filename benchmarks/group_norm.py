@@ -11,13 +11,13 @@ from typing import Callable, Dict, Tuple
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
 
-import lib  # noqa: E402, F401 (before MXNet: it sets the number of threads)
+import fullconv  # noqa: E402, F401 (before MXNet: it sets the number of threads)
 
 # isort: split
 import mxnet as mx  # noqa: E402
 
 from benchmarks.timing import alternate, machine, report  # noqa: E402
-from lib.operators.group_norm import group_norm  # noqa: E402
+from fullconv.lib.operators.group_norm import group_norm  # noqa: E402
 
 GROUPS = 8
 SHAPES = [(1, 64, 64, 80), (1, 16, 128, 160), (1, 256, 16, 20), (1, 256, 100, 128)]

@@ -14,7 +14,7 @@ from typing import Any, Callable, Tuple
 import numpy as np
 
 from benchmarks.plain_voting import plain_mask_voting
-from lib.mask.voting import mask_voting
+from fullconv.lib.mask.voting import mask_voting
 
 
 def make_rois(

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 
 from benchmarks.mask_voting import best_of
-from lib.nms.nms import nms, py_nms
+from fullconv.lib.nms.nms import nms, py_nms
 
 
 def make_dets(n: int, height: int, width: int, seed: int = 0) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import List, Tuple
 import cv2
 import numpy as np
 
-from lib.nms.nms import py_nms
+from fullconv.lib.nms.nms import py_nms
 
 
 def plain_overlaps(boxes: np.ndarray, query: np.ndarray) -> np.ndarray:
@@ -60,9 +60,18 @@ def image_sampled(votes: np.ndarray, box: Tuple[int, int, int, int], size: int) 
 
 
 def plain_mask_voting(
-    masks: np.ndarray, boxes: np.ndarray, scores: np.ndarray, num_classes: int, max_per_image: int, im_width: int,
-    im_height: int, nms_thresh: float = 0.3, merge_thresh: float = 0.5, binary_thresh: float = 0.4, rule: str = "cpu",
-) -> Tuple[List[np.ndarray], List[np.ndarray]]:  # fmt: skip
+    masks: np.ndarray,
+    boxes: np.ndarray,
+    scores: np.ndarray,
+    num_classes: int,
+    max_per_image: int,
+    im_width: int,
+    im_height: int,
+    nms_thresh: float = 0.3,
+    merge_thresh: float = 0.5,
+    binary_thresh: float = 0.4,
+    rule: str = "cpu",
+) -> Tuple[List[np.ndarray], List[np.ndarray]]:
     """Arguments and results as in `lib.mask.voting.mask_voting`; boxes must lie inside the image."""
     size = masks.shape[-1]
     rounded = np.round(boxes).astype(int)

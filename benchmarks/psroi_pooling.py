@@ -13,14 +13,14 @@ import numpy as np
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
 
-import lib  # noqa: E402, F401 (before MXNet: it sets the number of threads)
+import fullconv  # noqa: E402, F401 (before MXNet: it sets the number of threads)
 
 # isort: split
 import mxnet as mx  # noqa: E402
 
 from benchmarks.timing import alternate, machine, report  # noqa: E402
-from lib.operators.fcis_head import fcis_head, fcis_head_composed  # noqa: E402
-from lib.operators.psroi_pooling import psroi_pooling  # noqa: E402
+from fullconv.lib.operators.fcis_head import fcis_head, fcis_head_composed  # noqa: E402
+from fullconv.lib.operators.psroi_pooling import psroi_pooling  # noqa: E402
 
 CLASSES, GROUP, POOLED, SCALE, ROIS = 21, 7, 21, 0.0625, 300
 HEIGHT, WIDTH = 38, 63

@@ -12,8 +12,8 @@ from typing import Any, Optional, Set
 import numpy as np
 from easydict import EasyDict
 
-from lib.core import config as base
-from lib.core.config import ConfigError
+from fullconv.lib.core import config as base
+from fullconv.lib.core.config import ConfigError
 
 
 def load(path: Optional[str] = None, overrides: base.Overrides = ()) -> EasyDict:

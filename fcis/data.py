@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import List
 
-from fcis.symbols.fcis import GROUP
-from lib import dataset
-from lib.dataset.imdb import IMDB, append_flipped, filter_roidb
+from fullconv.fcis.symbols.fcis import GROUP
+from fullconv.lib import dataset
+from fullconv.lib.dataset.imdb import IMDB, append_flipped, filter_roidb
 
 CLASS_UNITS = {"fcis_cls_seg_weight": ("classes", 2 * GROUP * GROUP)}
 """The array whose first axis tells a checkpoint's class count, and its channels per class (`match_params`)."""
@@ -57,7 +57,7 @@ def training_roidb(imdb: IMDB, config) -> List[dict]:
     kept = filter_roidb(roidb, train.FG_THRESH, train.BG_THRESH_HI, train.BG_THRESH_LO)
     if not kept:
         raise ValueError(
-            f"{imdb.name}: none of its {len(roidb)} images has an object to train on; `python -m lib.dataset.check` "
-            "lists what was found"
+            f"{imdb.name}: none of its {len(roidb)} images has an object to train on; "
+            "`python -m fullconv.lib.dataset.check` lists what was found"
         )
     return kept

@@ -9,7 +9,6 @@ Exit code: 0, all images done; 1, some could not be read; 2, no model, no image,
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from pathlib import Path
@@ -18,24 +17,23 @@ from typing import Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 ROOT = Path(__file__).resolve().parents[1]
 if not __package__:  # run as a script, Python would look for modules beside it, and find fcis/test.py
     sys.path[0] = str(ROOT)
-os.environ.setdefault("MXNET_CUDNN_AUTOTUNE_DEFAULT", "0")
 
 import numpy as np  # noqa: E402
 
-from fcis import config as fcis_config  # noqa: E402
-from fcis.loader import check_elongation  # noqa: E402
-from fcis.symbols.fcis import GROUP  # noqa: E402
-from fcis.tester import Detector  # noqa: E402
-from lib.core import checkpoint, experiment  # noqa: E402
-from lib.core.config import parse_overrides  # noqa: E402
-from lib.core.devices import parse_devices  # noqa: E402
-from lib.dataset.coco_categories import COCO_CATEGORIES  # noqa: E402
-from lib.dataset.image import ImageError  # noqa: E402
-from lib.dataset.pascal_voc import VOC_CLASSES  # noqa: E402
-from lib.utils.coco_json import CocoFile  # noqa: E402
-from lib.utils.gallery import Picture, write_page  # noqa: E402
-from lib.utils.image_files import DEMO_FOLDER, UsageError, find_images, read_upright  # noqa: E402
-from lib.utils.visualize import draw_detections  # noqa: E402
+from fullconv.fcis import config as fcis_config  # noqa: E402
+from fullconv.fcis.loader import check_elongation  # noqa: E402
+from fullconv.fcis.symbols.fcis import GROUP  # noqa: E402
+from fullconv.fcis.tester import Detector  # noqa: E402
+from fullconv.lib.core import checkpoint, experiment  # noqa: E402
+from fullconv.lib.core.config import parse_overrides  # noqa: E402
+from fullconv.lib.core.devices import parse_devices  # noqa: E402
+from fullconv.lib.dataset.coco_categories import COCO_CATEGORIES  # noqa: E402
+from fullconv.lib.dataset.image import ImageError  # noqa: E402
+from fullconv.lib.dataset.pascal_voc import VOC_CLASSES  # noqa: E402
+from fullconv.lib.utils.coco_json import CocoFile  # noqa: E402
+from fullconv.lib.utils.gallery import Picture, write_page  # noqa: E402
+from fullconv.lib.utils.image_files import DEMO_FOLDER, UsageError, find_images, read_upright  # noqa: E402
+from fullconv.lib.utils.visualize import draw_detections  # noqa: E402
 
 PUBLISHED = "model/fcis_coco"
 PUBLISHED_CFG = ROOT / "experiments" / "fcis" / "cfgs" / "fcis_coco_demo.yaml"

@@ -8,12 +8,12 @@ from typing import Dict, Iterator, List, Sequence, Tuple
 import mxnet as mx
 import numpy as np
 
-from fcis.symbols.fcis import feature_shape
-from lib.core.loader import aspect_grouped_order, batches_of, collate, prefetch, shuffled_order
-from lib.dataset.image import ImageError, read_image, resize_image, resize_scale, scale_boxes, to_tensor
-from lib.mask.mask_cache import load_masks
-from lib.mask.transform import resize_masks
-from lib.rpn.assign_anchor import AnchorConfig, assign_anchor
+from fullconv.fcis.symbols.fcis import feature_shape
+from fullconv.lib.core.loader import aspect_grouped_order, batches_of, collate, prefetch, shuffled_order
+from fullconv.lib.dataset.image import ImageError, read_image, resize_image, resize_scale, scale_boxes, to_tensor
+from fullconv.lib.mask.mask_cache import load_masks
+from fullconv.lib.mask.transform import resize_masks
+from fullconv.lib.rpn.assign_anchor import AnchorConfig, assign_anchor
 
 Sample = Dict[str, np.ndarray]
 Place = Tuple[int, List[int], List[int]]

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from typing import Dict
 
-from lib.core.metric import MetricSet, Outputs, Sums, masked_accuracy, masked_log_loss
+from fullconv.lib.core.metric import MetricSet, Outputs, Sums, masked_accuracy, masked_log_loss
 
 OUTPUT_NAMES = (
-    "rpn_cls_prob", "rpn_bbox_loss", "cls_prob", "bbox_loss", "seg_prob", "mask_label", "rcnn_label",
-)  # fmt: skip
+    "rpn_cls_prob",
+    "rpn_bbox_loss",
+    "cls_prob",
+    "bbox_loss",
+    "seg_prob",
+    "mask_label",
+    "rcnn_label",
+)
 """Names given here to the training symbol's outputs, in order."""
 
 GLOSSARY: Dict[str, str] = {

@@ -8,17 +8,17 @@ from typing import Dict, List, Sequence
 
 import numpy as np
 
-from fcis import config as fcis_config
-from fcis.data import build_imdb, check_classes
-from fcis.tester import Detector, detect_all
-from fcis.train_end2end import model_prefix
-from lib.core import atomic, checkpoint, experiment
-from lib.core import config as base
-from lib.core.detections import load_detections, save_detections
-from lib.core.testing import epoch_to_test
-from lib.dataset.image import read_image
-from lib.utils.gallery import write_gallery
-from lib.utils.logger import RunLogger
+from fullconv.fcis import config as fcis_config
+from fullconv.fcis.data import build_imdb, check_classes
+from fullconv.fcis.tester import Detector, detect_all
+from fullconv.fcis.train_end2end import model_prefix
+from fullconv.lib.core import atomic, checkpoint, experiment
+from fullconv.lib.core import config as base
+from fullconv.lib.core.detections import load_detections, save_detections
+from fullconv.lib.core.testing import epoch_to_test
+from fullconv.lib.dataset.image import read_image
+from fullconv.lib.utils.gallery import write_gallery
+from fullconv.lib.utils.logger import RunLogger
 
 GALLERY_IMAGES = 32
 """Pictures written without --vis; with it, every tested image gets one."""
@@ -89,9 +89,15 @@ class TestRun:
         """A page of pictures with detections beside the ground truth."""
         count = len(self.roidb) if self.args.vis else min(GALLERY_IMAGES, len(self.roidb))
         page = write_gallery(
-            self.folder / "pictures", self.roidb[:count], self.imdb.classes, all_boxes, all_masks,
-            thresh=0.7, binary_thresh=self.config.BINARY_THRESH, read_image=read_image,
-        )  # fmt: skip
+            self.folder / "pictures",
+            self.roidb[:count],
+            self.imdb.classes,
+            all_boxes,
+            all_masks,
+            thresh=0.7,
+            binary_thresh=self.config.BINARY_THRESH,
+            read_image=read_image,
+        )
         self.logger.info(f"pictures of {count} images: {page}")
 
 

@@ -7,16 +7,16 @@ from typing import Callable, Dict, Iterator, List, NamedTuple, Sequence, Tuple
 import mxnet as mx
 import numpy as np
 
-from fcis.data import CLASS_UNITS
-from fcis.loader import check_sizes, load_input, prepare_input
-from fcis.symbols.fcis import FCIS
-from lib.bbox.transform import clip_boxes
-from lib.core.loader import prefetch
-from lib.core.matching import expected_shapes, match_params
-from lib.core.predictor import Predictor
-from lib.core.testing import StepClock, in_turn
-from lib.mask.voting import mask_voting
-from lib.nms.nms import nms
+from fullconv.fcis.data import CLASS_UNITS
+from fullconv.fcis.loader import check_sizes, load_input, prepare_input
+from fullconv.fcis.symbols.fcis import FCIS
+from fullconv.lib.bbox.transform import clip_boxes
+from fullconv.lib.core.loader import prefetch
+from fullconv.lib.core.matching import expected_shapes, match_params
+from fullconv.lib.core.predictor import Predictor
+from fullconv.lib.core.testing import StepClock, in_turn
+from fullconv.lib.mask.voting import mask_voting
+from fullconv.lib.nms.nms import nms
 
 Results = List[np.ndarray]
 
@@ -83,10 +83,18 @@ def detections(predictions: RoiPredictions, size: Tuple[int, int], config) -> Tu
 def _voted(predictions: RoiPredictions, size: Tuple[int, int], config) -> Tuple[Results, Results]:
     test = config.TEST
     boxes, masks = mask_voting(
-        predictions.masks[:, None], predictions.boxes, predictions.scores, predictions.scores.shape[1],
-        test.max_per_image, size[1], size[0], test.NMS, test.MASK_MERGE_THRESH, config.BINARY_THRESH,
+        predictions.masks[:, None],
+        predictions.boxes,
+        predictions.scores,
+        predictions.scores.shape[1],
+        test.max_per_image,
+        size[1],
+        size[0],
+        test.NMS,
+        test.MASK_MERGE_THRESH,
+        config.BINARY_THRESH,
         rule=test.MASK_MERGE_RULE,
-    )  # fmt: skip
+    )
     return boxes, [m.reshape((-1,) + predictions.masks.shape[1:]) for m in masks]
 
 

@@ -8,18 +8,18 @@ from typing import Dict, Mapping
 
 import mxnet as mx
 
-from fcis import config as fcis_config
-from fcis.data import CLASS_UNITS, build_imdb, check_classes, training_roidb
-from fcis.loader import TrainLoader, largest_shapes
-from fcis.metric import OUTPUT_NAMES, fcis_metrics
-from fcis.symbols.fcis import FCIS, GROUP
-from fcis.weights import start_weights
-from lib.bbox.fold import fold_bbox_normalization
-from lib.core import config as base
-from lib.core import experiment
-from lib.core.optimizer import WarmupMultiFactorSchedule
-from lib.core.session import Session
-from lib.core.trainer import Trainer
+from fullconv.fcis import config as fcis_config
+from fullconv.fcis.data import CLASS_UNITS, build_imdb, check_classes, training_roidb
+from fullconv.fcis.loader import TrainLoader, largest_shapes
+from fullconv.fcis.metric import OUTPUT_NAMES, fcis_metrics
+from fullconv.fcis.symbols.fcis import FCIS, GROUP
+from fullconv.fcis.weights import start_weights
+from fullconv.lib.bbox.fold import fold_bbox_normalization
+from fullconv.lib.core import config as base
+from fullconv.lib.core import experiment
+from fullconv.lib.core.optimizer import WarmupMultiFactorSchedule
+from fullconv.lib.core.session import Session
+from fullconv.lib.core.trainer import Trainer
 
 
 def model_prefix(config, cfg_path: str) -> Path:
@@ -51,9 +51,15 @@ class Training(Session):
         super().__init__(config, Path(run.args.cfg).stem, model_prefix(config, run.args.cfg), {"": imdb.classes})
         self.symbol = FCIS(config).train_symbol()
         self.trainer = Trainer(
-            self.symbol, run.contexts, largest_shapes(config, self.symbol, self.roidb), config.network.FIXED_PARAMS,
-            train.momentum, train.wd, train.grad_accumulate, config.default.kvstore,
-        )  # fmt: skip
+            self.symbol,
+            run.contexts,
+            largest_shapes(config, self.symbol, self.roidb),
+            config.network.FIXED_PARAMS,
+            train.momentum,
+            train.wd,
+            train.grad_accumulate,
+            config.default.kvstore,
+        )
         batches, worker = self.trainer.batches_per_step, self.trainer.worker
         self.loader = TrainLoader(self.roidb, config, self.symbol, batches, worker)
         self.images_per_update = batches * worker[1] * train.BATCH_IMAGES
@@ -80,9 +86,11 @@ class Training(Session):
         train = self.config.TRAIN
         groups = args["fcis_bbox_bias"].size // (4 * GROUP * GROUP)
         weight, bias = fold_bbox_normalization(
-            args["fcis_bbox_weight"].asnumpy(), args["fcis_bbox_bias"].asnumpy(),
-            list(train.BBOX_MEANS) * groups, list(train.BBOX_STDS) * groups,
-        )  # fmt: skip
+            args["fcis_bbox_weight"].asnumpy(),
+            args["fcis_bbox_bias"].asnumpy(),
+            list(train.BBOX_MEANS) * groups,
+            list(train.BBOX_STDS) * groups,
+        )
         return {"fcis_bbox_weight_test": mx.nd.array(weight), "fcis_bbox_bias_test": mx.nd.array(bias)}
 
     def run(self, resume: bool) -> None:

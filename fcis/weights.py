@@ -8,10 +8,10 @@ from typing import Callable, Dict, Mapping, Tuple
 import mxnet as mx
 import numpy as np
 
-from fcis.data import CLASS_UNITS
-from fcis.symbols.fcis import NEW_LAYERS
-from lib.core import checkpoint
-from lib.core.matching import match_params
+from fullconv.fcis.data import CLASS_UNITS
+from fullconv.fcis.symbols.fcis import NEW_LAYERS
+from fullconv.lib.core import checkpoint
+from fullconv.lib.core.matching import match_params
 
 Arrays = Dict[str, mx.nd.NDArray]
 OUTPUT_LAYERS = ("rpn_cls_score", "rpn_bbox_pred", "fcis_cls_seg", "fcis_bbox")

@@ -1,3 +1,4 @@
 """FCN: fully convolutional networks for semantic segmentation (CVPR 2015, PAMI 2017)."""
 
-import lib  # noqa: F401  sets the number of threads, which MXNet reads when it is imported
+if __name__ != "fullconv.fcn":  # a second copy under another name would have its own classes and errors
+    raise ImportError("this folder is imported as fullconv.fcn: run from the checkout, python -m fullconv.fcn...")

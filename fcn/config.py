@@ -11,13 +11,13 @@ from typing import List, Optional, Set
 
 from easydict import EasyDict
 
-from fcn.sampling import BALANCED, ORDERS
-from fcn.symbols import CLASSIFIER, NETWORKS, build
-from lib.core import config as base
-from lib.core.config import ConfigError
-from lib.core.optimizer import OPTIMIZERS
-from lib.network.loss import NORMALIZATIONS
-from lib.network.vgg16 import NORM_LEAST
+from fullconv.fcn.sampling import BALANCED, ORDERS
+from fullconv.fcn.symbols import CLASSIFIER, NETWORKS, build
+from fullconv.lib.core import config as base
+from fullconv.lib.core.config import ConfigError
+from fullconv.lib.core.optimizer import OPTIMIZERS
+from fullconv.lib.network.loss import NORMALIZATIONS
+from fullconv.lib.network.vgg16 import NORM_LEAST
 
 
 def load(path: Optional[str] = None, overrides: base.Overrides = ()) -> EasyDict:
@@ -118,9 +118,14 @@ def _test() -> EasyDict:
 
 
 POSITIVE = (
-    "default.frequent", "network.width", "network.hidden", "TRAIN.iter_size", "TRAIN.BATCH_IMAGES", "TRAIN.crops",
+    "default.frequent",
+    "network.width",
+    "network.hidden",
+    "TRAIN.iter_size",
+    "TRAIN.BATCH_IMAGES",
+    "TRAIN.crops",
     "TRAIN.power",
-)  # fmt: skip
+)
 PER_STAGE = ("lr", "max_iter", "snapshot")
 STEP, POLY = "step", "poly"
 """Learning-rate policies, called as in Caffe's solvers."""

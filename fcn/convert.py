@@ -1,9 +1,9 @@
 """Weights of FCN networks: from Caffe's files or our own into a network, and out to Caffe's and OpenCV's.
 
-    python -m fcn.convert import voc-fcn8s fcn8s-heavy-pascal.caffemodel model/fcn8s
-    python -m fcn.convert start voc-fcn16s model/fcn16s-start voc-fcn32s.caffemodel
-    python -m fcn.convert start nyud-fcn32s-color-hha model/start color.caffemodel hha.caffemodel
-    python -m fcn.convert export voc-fcn8s model/fcn8s-0000.params out/fcn8s --size 500 500
+    python -m fullconv.fcn.convert import voc-fcn8s fcn8s-heavy-pascal.caffemodel model/fcn8s
+    python -m fullconv.fcn.convert start voc-fcn16s model/fcn16s-start voc-fcn32s.caffemodel
+    python -m fullconv.fcn.convert start nyud-fcn32s-color-hha model/start color.caffemodel hha.caffemodel
+    python -m fullconv.fcn.convert export voc-fcn8s model/fcn8s-0000.params out/fcn8s --size 500 500
 
 Checkpoints are written as epoch 0 of a prefix: `<prefix>-0000.params`.
 """
@@ -16,11 +16,11 @@ from typing import Dict, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from fcn.symbols import FCN, build, initial_params, network_of
-from lib.convert import caffe, surgery
-from lib.convert.errors import ConvertError
-from lib.core import checkpoint
-from lib.network.layer import without
+from fullconv.fcn.symbols import FCN, build, initial_params, network_of
+from fullconv.lib.convert import caffe, surgery
+from fullconv.lib.convert.errors import ConvertError
+from fullconv.lib.core import checkpoint
+from fullconv.lib.network.layer import without
 
 Params = Dict[str, np.ndarray]
 
@@ -92,7 +92,7 @@ def export(net: FCN, params: Params, prefix: str, height: int, width: int) -> Li
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m fcn.convert", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m fullconv.fcn.convert", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(dest="command", required=True)
     load = commands.add_parser("import", help="a network's own weights, strictly")

@@ -14,14 +14,14 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from fcn.preprocess import input_tensor
-from fcn.sampling import draw_evenly
-from fcn.symbols import CLASSIFIER
-from lib.core.loader import prefetch
-from lib.dataset.imdb import DatasetError
-from lib.dataset.label_files import VOID
-from lib.dataset.segmentation import SegmentationSet
-from lib.dataset.voc_segmentation import BACKGROUND
+from fullconv.fcn.preprocess import input_tensor
+from fullconv.fcn.sampling import draw_evenly
+from fullconv.fcn.symbols import CLASSIFIER
+from fullconv.lib.core.loader import prefetch
+from fullconv.lib.dataset.imdb import DatasetError
+from fullconv.lib.dataset.label_files import VOID
+from fullconv.lib.dataset.segmentation import SegmentationSet
+from fullconv.lib.dataset.voc_segmentation import BACKGROUND
 
 MIN_PIXELS = 200
 """Regions with less are not cut out."""
@@ -111,7 +111,7 @@ class CropLoader:
         size = (self.size, self.size)
         return cv2.warpAffine(
             self._read(region.image), view, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
-        )  # fmt: skip
+        )
 
 
 @lru_cache(maxsize=1)

@@ -6,12 +6,12 @@ from typing import Dict, Mapping
 
 import numpy as np
 
-from fcn.config import words
-from fcn.preprocess import DEMO_MEAN
-from fcn.symbols import CLASSIFIER, FCN, Classifier, build
-from lib.core.config import ConfigError
-from lib.dataset import nyud, pascal_context, segmentation, siftflow
-from lib.dataset.segmentation import SegmentationSet
+from fullconv.fcn.config import words
+from fullconv.fcn.preprocess import DEMO_MEAN
+from fullconv.fcn.symbols import CLASSIFIER, FCN, Classifier, build
+from fullconv.lib.core.config import ConfigError
+from fullconv.lib.dataset import nyud, pascal_context, segmentation, siftflow
+from fullconv.lib.dataset.segmentation import SegmentationSet
 
 
 def training_set(config) -> SegmentationSet:
@@ -46,9 +46,14 @@ def network_for(config, dataset: SegmentationSet) -> FCN:
     published = build(name)
     counts = [len(dataset.tasks.get(head.label, ())) or head.classes for head in published.heads]
     return build(
-        name, counts, width=network.width, hidden=network.hidden, dropout=network.dropout, norm=network.norm,
+        name,
+        counts,
+        width=network.width,
+        hidden=network.hidden,
+        dropout=network.dropout,
+        norm=network.norm,
         learn_upsampling=network.learn_upsampling,
-    )  # fmt: skip
+    )
 
 
 def class_files(classes: Mapping[str, list]) -> Dict[str, list]:

@@ -19,26 +19,25 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tu
 ROOT = Path(__file__).resolve().parents[1]
 if __package__ in (None, ""):  # as a script, Python would take fcn/test.py and others for modules of their own
     sys.path[0] = str(ROOT)
-os.environ.setdefault("MXNET_CUDNN_AUTOTUNE_DEFAULT", "0")
 
 import numpy as np  # noqa: E402
 
-from fcn import config as fcn_config  # noqa: E402
-from fcn.convert import load_exactly  # noqa: E402
-from fcn.data import class_files, demo_mean  # noqa: E402
-from fcn.gallery import add_legend, draw_labels, palette_of  # noqa: E402
-from fcn.preprocess import input_tensor  # noqa: E402
-from fcn.symbols import FCN, NETWORKS  # noqa: E402
-from fcn.tester import Segmenter  # noqa: E402
-from lib.core import checkpoint, experiment  # noqa: E402
-from lib.core.devices import parse_devices  # noqa: E402
-from lib.dataset import nyud, siftflow  # noqa: E402
-from lib.dataset.image import ImageError, image_size  # noqa: E402
-from lib.dataset.label_files import read_names  # noqa: E402
-from lib.dataset.pascal_voc import VOC_CLASSES  # noqa: E402
-from lib.utils.gallery import Picture, write_page  # noqa: E402
-from lib.utils.image_files import UsageError, find_images, read_upright  # noqa: E402
-from lib.utils.segmentation_picture import write_palette_png  # noqa: E402
+from fullconv.fcn import config as fcn_config  # noqa: E402
+from fullconv.fcn.convert import load_exactly  # noqa: E402
+from fullconv.fcn.data import class_files, demo_mean  # noqa: E402
+from fullconv.fcn.gallery import add_legend, draw_labels, palette_of  # noqa: E402
+from fullconv.fcn.preprocess import input_tensor  # noqa: E402
+from fullconv.fcn.symbols import FCN, NETWORKS  # noqa: E402
+from fullconv.fcn.tester import Segmenter  # noqa: E402
+from fullconv.lib.core import checkpoint, experiment  # noqa: E402
+from fullconv.lib.core.devices import parse_devices  # noqa: E402
+from fullconv.lib.dataset import nyud, siftflow  # noqa: E402
+from fullconv.lib.dataset.image import ImageError, image_size  # noqa: E402
+from fullconv.lib.dataset.label_files import read_names  # noqa: E402
+from fullconv.lib.dataset.pascal_voc import VOC_CLASSES  # noqa: E402
+from fullconv.lib.utils.gallery import Picture, write_page  # noqa: E402
+from fullconv.lib.utils.image_files import UsageError, find_images, read_upright  # noqa: E402
+from fullconv.lib.utils.segmentation_picture import write_palette_png  # noqa: E402
 
 FAMILIES = {"voc": "voc", "nyud": "nyud", "siftflow": "siftflow", "pascalcontext": "pascal_context"}
 """First word of a network's name -> the set it was published for."""
@@ -64,9 +63,11 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("images", nargs="*", help="image files and folders of images (default: ./demo)")
     options.add_argument(
-        "--model", default="model/fcn8s-heavy-pascal.caffemodel", metavar="FILE",
+        "--model",
+        default="model/fcn8s-heavy-pascal.caffemodel",
+        metavar="FILE",
         help="a .caffemodel, a .params file, or the prefix of checkpoints (default: %(default)s)",
-    )  # fmt: skip
+    )
     options.add_argument("--network", help="which network it is (default: from <prefix>-config.yaml, else voc-fcn8s)")
     options.add_argument("--epoch", type=int, help="number of the checkpoint of a prefix (default: the newest)")
     options.add_argument("--out", default="output/demo", help="folder for pictures, labels/ and index.html")

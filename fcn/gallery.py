@@ -6,12 +6,12 @@ from typing import Iterator, Sequence
 
 import numpy as np
 
-from lib.dataset.label_files import VOID
-from lib.dataset.segmentation import SegmentationSet
-from lib.dataset.voc_segmentation import BACKGROUND
-from lib.utils.gallery import Picture
-from lib.utils.segmentation_picture import legend, make_palette, overlay
-from lib.utils.visualize import side_by_side
+from fullconv.lib.dataset.label_files import VOID
+from fullconv.lib.dataset.segmentation import SegmentationSet
+from fullconv.lib.dataset.voc_segmentation import BACKGROUND
+from fullconv.lib.utils.gallery import Picture
+from fullconv.lib.utils.segmentation_picture import legend, make_palette, overlay
+from fullconv.lib.utils.visualize import side_by_side
 
 
 def palette_of(classes: Sequence[str]) -> np.ndarray:

@@ -9,13 +9,13 @@ from typing import Dict, Iterator, List, Mapping, Tuple
 import mxnet as mx
 import numpy as np
 
-from fcn.crops import CropLoader, find_regions
-from fcn.preprocess import input_tensor
-from fcn.sampling import BALANCED, balanced_order, indices
-from fcn.symbols import FCN
-from lib.core.loader import collate, prefetch
-from lib.dataset.label_files import VOID
-from lib.dataset.segmentation import SegmentationSet
+from fullconv.fcn.crops import CropLoader, find_regions
+from fullconv.fcn.preprocess import input_tensor
+from fullconv.fcn.sampling import BALANCED, balanced_order, indices
+from fullconv.fcn.symbols import FCN
+from fullconv.lib.core.loader import collate, prefetch
+from fullconv.lib.dataset.label_files import VOID
+from fullconv.lib.dataset.segmentation import SegmentationSet
 
 Batch = Dict[str, np.ndarray]
 

@@ -6,8 +6,8 @@ from typing import Sequence, Tuple
 
 import mxnet as mx
 
-from fcn.symbols import Head
-from lib.core.metric import Outputs, RecentMetricSet, Sums, masked_accuracy
+from fullconv.fcn.symbols import Head
+from fullconv.lib.core.metric import Outputs, RecentMetricSet, Sums, masked_accuracy
 
 SAMPLING = 4
 """Accuracy looks at every fourth pixel in both directions: as telling, and next to free."""

@@ -8,21 +8,21 @@ from typing import Callable, Dict, Iterator, List, Mapping, Tuple
 
 import numpy as np
 
-from fcn import config as fcn_config
-from fcn.convert import load_exactly
-from fcn.data import network_for, test_set, training_set
-from fcn.gallery import comparisons
-from fcn.loader import SegmentationLoader, feeds
-from fcn.tester import Segmenter, best_class
-from fcn.train_end2end import model_prefix, snapshots
-from lib.core import checkpoint, experiment
-from lib.core.loader import prefetch
-from lib.core.testing import StepClock, epoch_to_test, in_turn
-from lib.dataset.label_files import read_label_png
-from lib.evaluation.score_segmentation import write_report
-from lib.evaluation.segmentation import Scores, SegmentationEvaluator, format_table, original_log, softmax_loss
-from lib.utils.gallery import write_page
-from lib.utils.logger import RunLogger
+from fullconv.fcn import config as fcn_config
+from fullconv.fcn.convert import load_exactly
+from fullconv.fcn.data import network_for, test_set, training_set
+from fullconv.fcn.gallery import comparisons
+from fullconv.fcn.loader import SegmentationLoader, feeds
+from fullconv.fcn.tester import Segmenter, best_class
+from fullconv.fcn.train_end2end import model_prefix, snapshots
+from fullconv.lib.core import checkpoint, experiment
+from fullconv.lib.core.loader import prefetch
+from fullconv.lib.core.testing import StepClock, epoch_to_test, in_turn
+from fullconv.lib.dataset.label_files import read_label_png
+from fullconv.lib.evaluation.score_segmentation import write_report
+from fullconv.lib.evaluation.segmentation import Scores, SegmentationEvaluator, format_table, original_log, softmax_loss
+from fullconv.lib.utils.gallery import write_page
+from fullconv.lib.utils.logger import RunLogger
 
 GALLERY_IMAGES = 32
 """Pictures written without --vis; with it, every tested image gets one."""
@@ -150,8 +150,12 @@ def summary(results: Mapping[str, Mapping[str, Scores]]) -> str:
     for name, tasks in results.items():
         for task, found in tasks.items():
             values = (
-                found.overall_accuracy, found.mean_accuracy, found.mean_iu, found.mean_iu_present, found.fwavacc,
-            )  # fmt: skip
+                found.overall_accuracy,
+                found.mean_accuracy,
+                found.mean_iu,
+                found.mean_iu_present,
+                found.fwavacc,
+            )
             lines.append(f"{name:<24}{task:<8}" + "".join(f"{100 * value:>12.2f}" for value in values))
     return "\n".join(lines)
 

@@ -7,10 +7,10 @@ from typing import Dict, Iterator, List, Mapping, NamedTuple, Tuple
 import mxnet as mx
 import numpy as np
 
-from fcn.symbols import FCN
-from fcn.symbols.fcn import FIRST_STEP
-from lib.core.predictor import Predictor
-from lib.network.receptive_field import reach
+from fullconv.fcn.symbols import FCN
+from fullconv.fcn.symbols.fcn import FIRST_STEP
+from fullconv.lib.core.predictor import Predictor
+from fullconv.lib.network.receptive_field import reach
 
 Tensors = Mapping[str, np.ndarray]
 

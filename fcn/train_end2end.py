@@ -10,20 +10,20 @@ from typing import List
 import mxnet as mx
 import numpy as np
 
-from fcn import config as fcn_config
-from fcn.config import POLY, words
-from fcn.convert import start_from
-from fcn.crops import CropLoader
-from fcn.data import class_files, network_for, training_set
-from fcn.loader import SegmentationLoader, Snapshots, feeds
-from fcn.metric import fcn_metrics, output_names
-from fcn.symbols import FCN, Classifier, initial_params, initial_statistics
-from lib.core import checkpoint, experiment
-from lib.core.config import parse_numbers
-from lib.core.optimizer import PolySchedule, Schedule, WarmupMultiFactorSchedule
-from lib.core.session import Session
-from lib.core.trainer import Trainer
-from lib.dataset.segmentation import SegmentationSet
+from fullconv.fcn import config as fcn_config
+from fullconv.fcn.config import POLY, words
+from fullconv.fcn.convert import start_from
+from fullconv.fcn.crops import CropLoader
+from fullconv.fcn.data import class_files, network_for, training_set
+from fullconv.fcn.loader import SegmentationLoader, Snapshots, feeds
+from fullconv.fcn.metric import fcn_metrics, output_names
+from fullconv.fcn.symbols import FCN, Classifier, initial_params, initial_statistics
+from fullconv.lib.core import checkpoint, experiment
+from fullconv.lib.core.config import parse_numbers
+from fullconv.lib.core.optimizer import PolySchedule, Schedule, WarmupMultiFactorSchedule
+from fullconv.lib.core.session import Session
+from fullconv.lib.core.trainer import Trainer
+from fullconv.lib.dataset.segmentation import SegmentationSet
 
 
 def model_prefix(config, cfg_path: str) -> Path:
@@ -62,15 +62,22 @@ class Stage(Session):
         else:
             loader = SegmentationLoader(
                 dataset, inputs, labels, train.order, train.seed, train.BATCH_IMAGES, train.FLIP, workers
-            )  # fmt: skip
+            )
             net.check_sizes(dataset.image_ids, loader.sizes)
         self.symbol = net.train_symbol(train.normalization or None)
         fixed = config.network.FIXED_PARAMS if config.network.pretrained else ()
         self.trainer = Trainer(
-            self.symbol, run.contexts, loader.largest_shapes(), momentum=train.momentum, wd=train.wd,
-            accumulate=train.iter_size, kvstore=config.default.kvstore, rescale_grad=1 / batches,
-            optimizer=train.optimizer, fixed_prefixes=fixed,
-        )  # fmt: skip
+            self.symbol,
+            run.contexts,
+            loader.largest_shapes(),
+            momentum=train.momentum,
+            wd=train.wd,
+            accumulate=train.iter_size,
+            kvstore=config.default.kvstore,
+            rescale_grad=1 / batches,
+            optimizer=train.optimizer,
+            fixed_prefixes=fixed,
+        )
         self.loader = Snapshots(loader, int(train.snapshot) * batches)
         self.images_per_update = batches * loader.batch
 
@@ -105,9 +112,12 @@ class Stage(Session):
         )
         heads = self.net.heads
         self.fit(
-            fcn_metrics(heads), output_names(heads), schedule(train), range(begin, snapshots(self.config)),
+            fcn_metrics(heads),
+            output_names(heads),
+            schedule(train),
+            range(begin, snapshots(self.config)),
             self.images_per_update,
-        )  # fmt: skip
+        )
 
 
 def skipped_layers(net: FCN, patterns: str) -> List[str]:

@@ -1,4 +1,4 @@
-"""`python -m lib.env`: versions, processor, threads, devices and operators, to be pasted into a bug report.
+"""`python -m fullconv.lib.env`: versions, processor, threads, devices and operators, to be pasted into a bug report.
 
 Every line is found out on its own: what fails is reported in its line and nothing stops the rest. With
 `--missing FILE...` it instead lists the pinned packages of requirements files that are absent or of another version,
@@ -42,7 +42,7 @@ Fact = Tuple[str, Callable[[], Any]]
 
 def main(argv: Optional[List[str]] = None) -> int:
     """Command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m lib.env", description=__doc__.split("\n\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m fullconv.lib.env", description=__doc__.split("\n\n")[0])
     parser.add_argument("--missing", nargs="+", metavar="FILE", help="requirements files to compare with what is here")
     args = parser.parse_args(argv)
     if args.missing:
@@ -164,7 +164,7 @@ def _threads() -> str:
 
 
 def _operators() -> List[str]:
-    from operator_cxx import c_library, library_path
+    from fullconv.operator_cxx import c_library, library_path
 
     try:
         path = library_path()
@@ -172,7 +172,7 @@ def _operators() -> List[str]:
         return [str(error)]
     lines = [f"{path}, built {'with' if c_library().fullconv_has_cuda() else 'without'} CUDA"]
     try:
-        import lib.operators  # noqa: F401  (loads it)
+        import fullconv.lib.operators  # noqa: F401  (loads it)
     except Exception as error:
         return [*lines, f"cannot be loaded into MXNet: {_first_line(error)}"]
     return [*lines, "loaded into MXNet"]

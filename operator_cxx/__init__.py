@@ -1,4 +1,4 @@
-"""C++/CUDA operators, one folder each, built by `python -m operator_cxx.build` into one MXNet extension library.
+"""C++/CUDA operators, one folder each, which `python -m fullconv.operator_cxx.build` makes one MXNet extension library.
 
 `c_library()` opens that library's plain C interface, which needs no MXNet.
 """
@@ -11,6 +11,9 @@ from pathlib import Path
 
 __all__ = ["c_library", "library_path"]
 
+if __name__ != "fullconv.operator_cxx":  # a second copy under another name would have its own classes and errors
+    raise ImportError("this folder is imported as fullconv.operator_cxx: python -m fullconv.operator_cxx.build")
+
 
 def library_path() -> Path:
     """Where the built library is: `$FULLCONV_LIBRARY`, or lib/operators/libfullconv.so.
@@ -22,7 +25,8 @@ def library_path() -> Path:
     if not path.is_file():
         given = ", or unset FULLCONV_LIBRARY, which names it" if "FULLCONV_LIBRARY" in os.environ else ""
         raise FileNotFoundError(
-            f"the operator library {path} does not exist: run `sh init.sh` (or `python -m operator_cxx.build`){given}"
+            f"the operator library {path} does not exist: run `sh init.sh` "
+            f"(or `python -m fullconv.operator_cxx.build`){given}"
         )
     return path
 

@@ -1,7 +1,7 @@
 """Compiles the operators into one MXNet extension library.
 
-`python -m operator_cxx.build` finds the MXNet wheel without importing it, compiles what has changed (the object
-files are named by a hash of sources, flags and processor) and links `lib/operators/libfullconv.so`. CUDA sources
+`python -m fullconv.operator_cxx.build` finds the MXNet wheel without importing it, compiles what has changed (the
+object files are named by a hash of sources, flags and processor) and links `lib/operators/libfullconv.so`. CUDA sources
 are compiled where nvcc is found. Each failure is one clear line, followed by the compiler's own words.
 """
 
@@ -252,7 +252,7 @@ def _explained_os_errors() -> Iterator[None]:
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m operator_cxx.build", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m fullconv.operator_cxx.build", description=__doc__.splitlines()[0])
     parser.add_argument("--asan", action="store_true", help="with AddressSanitizer and UBSan, without CUDA")
     parser.add_argument("--only", metavar="OP,OP", help="only these operator folders")
     parser.add_argument("--out", type=Path, help=f"where to put the library (default {_shown(LIBRARY)})")

@@ -9,7 +9,7 @@ from typing import Callable, Dict
 import numpy as np
 import pytest
 
-import lib  # noqa: F401 (before MXNet, as the programs do: with the same threads come the same numbers)
+import fullconv  # noqa: F401 (before MXNet, as the programs do: with the same threads come the same numbers)
 
 ROOT = Path(__file__).resolve().parents[1]
 

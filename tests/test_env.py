@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from lib import env
+from fullconv.lib import env
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_report_names_what_a_bug_report_needs():
     done = subprocess.run(
-        [sys.executable, "-m", "lib.env"], cwd=ROOT, text=True, capture_output=True, timeout=120, check=True
+        [sys.executable, "-m", "fullconv.lib.env"], cwd=ROOT, text=True, capture_output=True, timeout=120, check=True
     )
     for word in ("numpy 1.23.5", "mxnet", "1.9.1", "cores", "GiB", "cpu(0): works", "operators", "threads"):
         assert word in done.stdout
@@ -35,7 +35,7 @@ def test_nothing_stops_the_report(monkeypatch):
 
 def test_runs_without_any_package(tmp_path):
     """As init.sh calls it in a fresh environment: nothing beyond the standard library is importable."""
-    code = "import sys; sys.path.insert(0, sys.argv[1]); from lib import env; sys.exit(env.main([]))"
+    code = "import sys; sys.path.insert(0, sys.argv[1]); from fullconv.lib import env; sys.exit(env.main([]))"
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", code, str(ROOT)], cwd=tmp_path, text=True, capture_output=True, timeout=60
     )

@@ -1,13 +1,13 @@
 """Test a trained FCN: `python experiments/fcn/fcn_end2end_test.py --cfg experiments/fcn/cfgs/<name>.yaml`."""
 
-import os
+import sys
+from pathlib import Path
 
-os.environ.setdefault("MXNET_CUDNN_AUTOTUNE_DEFAULT", "0")
-os.environ.setdefault("MXNET_ENABLE_GPU_P2P", "0")
+sys.path[0] = str(Path(__file__).resolve().parents[2])  # where `fullconv` is, in a checkout
 
-from fcn import config  # noqa: E402
-from fcn.test import test  # noqa: E402
-from lib.core import experiment  # noqa: E402
+from fullconv.fcn import config  # noqa: E402
+from fullconv.fcn.test import test  # noqa: E402
+from fullconv.lib.core import experiment  # noqa: E402
 
 if __name__ == "__main__":
     experiment.main(config.load, __doc__, test)

@@ -12,15 +12,15 @@ from typing import List, NamedTuple, Tuple
 
 import mxnet as mx
 
-from lib.network.norm import norm_of
-from lib.network.resnet import resnet_v1
-from lib.operators.box_annotator_ohem import box_annotator_ohem
-from lib.operators.box_parser import box_parser
-from lib.operators.channel_operator import group_max, group_pick, group_softmax
-from lib.operators.fcis_head import fcis_head
-from lib.operators.proposal import proposal
-from lib.operators.proposal_annotator import proposal_annotator
-from lib.operators.psroi_pooling import psroi_pooling
+from fullconv.lib.network.norm import norm_of
+from fullconv.lib.network.resnet import resnet_v1
+from fullconv.lib.operators.box_annotator_ohem import box_annotator_ohem
+from fullconv.lib.operators.box_parser import box_parser
+from fullconv.lib.operators.channel_operator import group_max, group_pick, group_softmax
+from fullconv.lib.operators.fcis_head import fcis_head
+from fullconv.lib.operators.proposal import proposal
+from fullconv.lib.operators.proposal_annotator import proposal_annotator
+from fullconv.lib.operators.psroi_pooling import psroi_pooling
 
 GROUP = 7
 """Position-sensitive grid: 7x7 parts (paper section 3.2)."""
@@ -108,9 +108,14 @@ class FCIS:
     def pool(self, maps: mx.sym.Symbol, rois: mx.sym.Symbol, dims: int, name: str) -> mx.sym.Symbol:
         """Position-sensitive RoI pooling to (R, dims, M, M)."""
         return psroi_pooling(
-            maps, rois, spatial_scale=1.0 / self.stride, output_dim=dims, group_size=GROUP,
-            pooled_size=self.mask_size, name=name,
-        )  # fmt: skip
+            maps,
+            rois,
+            spatial_scale=1.0 / self.stride,
+            output_dim=dims,
+            group_size=GROUP,
+            pooled_size=self.mask_size,
+            name=name,
+        )
 
     def average(self, pooled: mx.sym.Symbol, dims: int, name: str) -> mx.sym.Symbol:
         """Mean over the roi: (R, dims, M, M) -> (R, dims)."""
@@ -130,11 +135,19 @@ class FCIS:
         """Rois (N*post, 5) from the RPN, with the limits of config.TRAIN or config.TEST."""
         network = self.config.network
         return proposal(
-            prob, maps.rpn_bbox_pred, im_info, seed, feature_stride=self.stride,
-            scales=tuple(network.ANCHOR_SCALES), ratios=tuple(network.ANCHOR_RATIOS),
-            rpn_pre_nms_top_n=phase.RPN_PRE_NMS_TOP_N, rpn_post_nms_top_n=phase.RPN_POST_NMS_TOP_N,
-            threshold=phase.RPN_NMS_THRESH, rpn_min_size=phase.RPN_MIN_SIZE, name="rois",
-        )  # fmt: skip
+            prob,
+            maps.rpn_bbox_pred,
+            im_info,
+            seed,
+            feature_stride=self.stride,
+            scales=tuple(network.ANCHOR_SCALES),
+            ratios=tuple(network.ANCHOR_RATIOS),
+            rpn_pre_nms_top_n=phase.RPN_PRE_NMS_TOP_N,
+            rpn_post_nms_top_n=phase.RPN_POST_NMS_TOP_N,
+            threshold=phase.RPN_NMS_THRESH,
+            rpn_min_size=phase.RPN_MIN_SIZE,
+            name="rois",
+        )
 
     # ------------------------------------------------------------------------------------------- training
 
@@ -162,10 +175,18 @@ class FCIS:
         if train.ENABLE_OHEM:
             kept = train.BATCH_ROIS_OHEM
             label_loss, mask_loss, weight_loss = box_annotator_ohem(
-                cls_score, seg_pred, bbox_pred, label, mask_target, bbox_target, bbox_weight,
-                roi_per_img=kept, num_images=train.BATCH_IMAGES,
-                loss_weight=tuple(train.LOSS_WEIGHT), name="annotator_ohem",
-            )  # fmt: skip
+                cls_score,
+                seg_pred,
+                bbox_pred,
+                label,
+                mask_target,
+                bbox_target,
+                bbox_weight,
+                roi_per_img=kept,
+                num_images=train.BATCH_IMAGES,
+                loss_weight=tuple(train.LOSS_WEIGHT),
+                name="annotator_ohem",
+            )
         heads = self.head_losses(
             (cls_score, seg_pred, bbox_pred), (label_loss, mask_loss, bbox_target, weight_loss), kept
         )
@@ -179,24 +200,42 @@ class FCIS:
         """Sampled rois with class, box and mask targets (original section 4.4)."""
         train = self.config.TRAIN
         return proposal_annotator(
-            rois, gt_boxes, gt_masks, seed, num_reg_classes=self.num_reg_classes, mask_size=self.mask_size,
+            rois,
+            gt_boxes,
+            gt_masks,
+            seed,
+            num_reg_classes=self.num_reg_classes,
+            mask_size=self.mask_size,
             batch_images=train.BATCH_IMAGES,
             batch_rois=train.BATCH_ROIS if train.BATCH_ROIS < 0 else train.BATCH_ROIS * train.BATCH_IMAGES,
-            fg_fraction=train.FG_FRACTION, fg_thresh=train.FG_THRESH, bg_thresh_hi=train.BG_THRESH_HI,
-            bg_thresh_lo=train.BG_THRESH_LO, binary_thresh=train.BINARY_THRESH,
-            bbox_means=tuple(train.BBOX_MEANS), bbox_stds=tuple(train.BBOX_STDS),
-            bbox_weights=tuple(train.BBOX_WEIGHTS), normalize=train.BBOX_NORMALIZATION_PRECOMPUTED,
-            gap_select_from_all=train.GAP_SELECT_FROM_ALL, ignore_gap=train.IGNORE_GAP, name="proposal_annotator",
-        )  # fmt: skip
+            fg_fraction=train.FG_FRACTION,
+            fg_thresh=train.FG_THRESH,
+            bg_thresh_hi=train.BG_THRESH_HI,
+            bg_thresh_lo=train.BG_THRESH_LO,
+            binary_thresh=train.BINARY_THRESH,
+            bbox_means=tuple(train.BBOX_MEANS),
+            bbox_stds=tuple(train.BBOX_STDS),
+            bbox_weights=tuple(train.BBOX_WEIGHTS),
+            normalize=train.BBOX_NORMALIZATION_PRECOMPUTED,
+            gap_select_from_all=train.GAP_SELECT_FROM_ALL,
+            ignore_gap=train.IGNORE_GAP,
+            name="proposal_annotator",
+        )
 
     def rpn_losses(self, maps: Maps, scores: mx.sym.Symbol) -> List[mx.sym.Symbol]:
         """RPN classification and box loss; the box loss is divided by the anchors sampled per image."""
         train = self.config.TRAIN
         label, target, weight = (mx.sym.Variable(name) for name in LABEL_NAMES)
         cls = mx.sym.SoftmaxOutput(
-            scores, label, multi_output=True, normalization="valid", use_ignore=True, ignore_label=-1,
-            grad_scale=1.0, name="rpn_cls_prob",
-        )  # fmt: skip
+            scores,
+            label,
+            multi_output=True,
+            normalization="valid",
+            use_ignore=True,
+            ignore_label=-1,
+            grad_scale=1.0,
+            name="rpn_cls_prob",
+        )
         distance = weight * mx.sym.smooth_l1(maps.rpn_bbox_pred - target, scalar=3.0, name="rpn_bbox_loss_")
         scale = 1.0 / (train.RPN_BATCH_SIZE * train.BATCH_IMAGES)
         return [cls, mx.sym.MakeLoss(distance, grad_scale=scale, name="rpn_bbox_loss")]
@@ -212,13 +251,24 @@ class FCIS:
         cls_weight, mask_weight, box_weight = self.config.TRAIN.LOSS_WEIGHT
         rois = rois_per_image * self.config.TRAIN.BATCH_IMAGES
         cls_prob = mx.sym.SoftmaxOutput(
-            cls_score, label, normalization="valid", use_ignore=True, ignore_label=-1, grad_scale=cls_weight,
+            cls_score,
+            label,
+            normalization="valid",
+            use_ignore=True,
+            ignore_label=-1,
+            grad_scale=cls_weight,
             name="cls_prob",
-        )  # fmt: skip
+        )
         seg_prob = mx.sym.SoftmaxOutput(
-            seg_pred, mask_target, multi_output=True, normalization="null", use_ignore=True, ignore_label=-1,
-            grad_scale=mask_weight / rois, name="seg_prob",
-        )  # fmt: skip
+            seg_pred,
+            mask_target,
+            multi_output=True,
+            normalization="null",
+            use_ignore=True,
+            ignore_label=-1,
+            grad_scale=mask_weight / rois,
+            name="seg_prob",
+        )
         distance = bbox_weight * mx.sym.smooth_l1(bbox_pred - bbox_target, scalar=1.0, name="bbox_loss_")
         bbox_loss = mx.sym.MakeLoss(distance, grad_scale=box_weight / rois, name="bbox_loss")
         return [
@@ -249,9 +299,14 @@ class FCIS:
         for _ in range(1, test.ITER):
             rois, cls_prob, bbox_pred, _ = rounds[-1]
             rois = box_parser(
-                rois, bbox_pred, cls_prob, im_info, means=tuple(self.config.TRAIN.BBOX_MEANS),
-                stds=tuple(self.config.TRAIN.BBOX_STDS), class_agnostic=bool(self.config.CLASS_AGNOSTIC),
-            )  # fmt: skip
+                rois,
+                bbox_pred,
+                cls_prob,
+                im_info,
+                means=tuple(self.config.TRAIN.BBOX_MEANS),
+                stds=tuple(self.config.TRAIN.BBOX_STDS),
+                class_agnostic=bool(self.config.CLASS_AGNOSTIC),
+            )
             rounds.append((rois,) + head(maps, rois))
         rois, cls_prob, bbox_pred, seg_pred = (
             mx.sym.concat(*parts, dim=0) if len(rounds) > 1 else parts[0] for parts in zip(*rounds)
@@ -270,10 +325,16 @@ class FCIS:
         """Class probabilities, box deltas and masks of the rois in one operator."""
         return tuple(
             fcis_head(
-                maps.cls_seg, maps.bbox, rois, spatial_scale=1.0 / self.stride, group_size=GROUP,
-                pooled_size=self.mask_size, num_classes=self.num_classes, num_reg=4 * self.num_reg_classes,
+                maps.cls_seg,
+                maps.bbox,
+                rois,
+                spatial_scale=1.0 / self.stride,
+                group_size=GROUP,
+                pooled_size=self.mask_size,
+                num_classes=self.num_classes,
+                num_reg=4 * self.num_reg_classes,
             )
-        )  # fmt: skip
+        )
 
     def composed_head(self, maps: Maps, rois: mx.sym.Symbol) -> Tuple[mx.sym.Symbol, ...]:
         """The same from single operators, as the original composes it; `fused_head` is tested against it."""

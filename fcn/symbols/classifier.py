@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import List
 
-from fcn.symbols.fcn import FCN
-from fcn.symbols.networks import VOC, Network
-from lib.network import layer as rows
-from lib.network.layer import WEIGHT_AND_BIAS, Layer
-from lib.network.vgg16 import vgg16_classifier
+from fullconv.fcn.symbols.fcn import FCN
+from fullconv.fcn.symbols.networks import VOC, Network
+from fullconv.lib.network import layer as rows
+from fullconv.lib.network.layer import WEIGHT_AND_BIAS, Layer
+from fullconv.lib.network.vgg16 import vgg16_classifier
 
 CLASSIFIER = "vgg16-classifier"
 """Its name among the networks of a training."""

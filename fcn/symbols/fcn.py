@@ -13,14 +13,14 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 import mxnet as mx
 
-from fcn.symbols.networks import IGNORE_LABEL, NETWORKS, Head, Network
-from lib.core.matching import expected_shapes
-from lib.network import layer as rows
-from lib.network.alexnet import alexnet_fcn
-from lib.network.compose import compose
-from lib.network.coordinates import aligned_crop
-from lib.network.layer import WEIGHT_AND_BIAS, Layer
-from lib.network.vgg16 import NORM_LEAST, vgg16_fcn
+from fullconv.fcn.symbols.networks import IGNORE_LABEL, NETWORKS, Head, Network
+from fullconv.lib.core.matching import expected_shapes
+from fullconv.lib.network import layer as rows
+from fullconv.lib.network.alexnet import alexnet_fcn
+from fullconv.lib.network.compose import compose
+from fullconv.lib.network.coordinates import aligned_crop
+from fullconv.lib.network.layer import WEIGHT_AND_BIAS, Layer
+from fullconv.lib.network.vgg16 import NORM_LEAST, vgg16_fcn
 
 FIRST_STEP = 32
 """Step in pixels of the trunk's last map."""

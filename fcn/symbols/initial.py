@@ -6,10 +6,10 @@ from typing import Dict, Mapping
 
 import numpy as np
 
-from fcn.symbols.fcn import FCN
-from fcn.symbols.networks import NETWORKS
-from lib.convert.surgery import upsample_filt
-from lib.network.layer import Layer
+from fullconv.fcn.symbols.fcn import FCN
+from fullconv.fcn.symbols.networks import NETWORKS
+from fullconv.lib.convert.surgery import upsample_filt
+from fullconv.lib.network.layer import Layer
 
 TRUNK_WIDTHS = {"vgg16": 64, "alexnet": 96}
 """Published channels of the first convolution."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 try:
-    from lib.bbox._overlaps import fill_overlaps
+    from fullconv.lib.bbox._overlaps import fill_overlaps
 except ImportError as error:
     raise ImportError(
-        f"lib.bbox._overlaps is not compiled for this Python ({error}): run `sh init.sh` or "
+        f"fullconv.lib.bbox._overlaps is not compiled for this Python ({error}): run `sh init.sh` or "
         "`python setup.py build_ext --inplace`"
     ) from error
 

@@ -5,8 +5,8 @@ parameter name, `match` checks strictly that they fit. `export` writes both file
 module. Weights are taken as they are: no channel is swapped, no array transposed (the layouts of the two frameworks
 are the same). What does not fit as it stands is a case for `lib.convert.surgery`.
 
-    python -m lib.convert.caffe show FILE
-    python -m lib.convert.caffe import --prototxt FILE --caffemodel FILE --prefix model/fcn
+    python -m fullconv.lib.convert.caffe show FILE
+    python -m fullconv.lib.convert.caffe import --prototxt FILE --caffemodel FILE --prefix model/fcn
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from typing import Any, Dict, Iterable, List, Mapping, Sequence, Tuple
 import mxnet as mx
 import numpy as np
 
-from lib.convert import caffemodel, prototxt
-from lib.convert.caffe_layers import read_layers
-from lib.convert.caffe_writer import write_layers
-from lib.convert.caffemodel import BlobLayer
-from lib.convert.errors import ConvertError
-from lib.core import atomic, checkpoint
-from lib.core.matching import expected_shapes, match_params
-from lib.network.compose import compose
-from lib.network.layer import PARAM_SUFFIXES, Layer, inputs, without
+from fullconv.lib.convert import caffemodel, prototxt
+from fullconv.lib.convert.caffe_layers import read_layers
+from fullconv.lib.convert.caffe_writer import write_layers
+from fullconv.lib.convert.caffemodel import BlobLayer
+from fullconv.lib.convert.errors import ConvertError
+from fullconv.lib.core import atomic, checkpoint
+from fullconv.lib.core.matching import expected_shapes, match_params
+from fullconv.lib.network.compose import compose
+from fullconv.lib.network.layer import PARAM_SUFFIXES, Layer, inputs, without
 
 Params = Dict[str, np.ndarray]
 
@@ -157,7 +157,7 @@ def describe(path: str) -> str:
 
 def main(argv: Sequence[str] = ()) -> int:
     """Command line; errors are one line on stderr and exit code 1."""
-    parser = argparse.ArgumentParser(prog="python -m lib.convert.caffe", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m fullconv.lib.convert.caffe", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     show = commands.add_parser("show", help="list the layers of a .caffemodel or .prototxt")
     show.add_argument("file")

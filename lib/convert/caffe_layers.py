@@ -8,17 +8,27 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, List, NamedTuple, Sequence, Tuple
 
-from lib.convert.errors import ConvertError
-from lib.convert.prototxt import Message, Word
-from lib.network import layer as rows
-from lib.network.layer import Layer, Mults
+from fullconv.lib.convert.errors import ConvertError
+from fullconv.lib.convert.prototxt import Message, Word
+from fullconv.lib.network import layer as rows
+from fullconv.lib.network.layer import Layer, Mults
 
 V1_WORDS = {
-    "CONVOLUTION": "Convolution", "DECONVOLUTION": "Deconvolution", "POOLING": "Pooling", "RELU": "ReLU", "LRN": "LRN",
-    "DROPOUT": "Dropout", "INNER_PRODUCT": "InnerProduct", "SOFTMAX": "Softmax", "ELTWISE": "Eltwise",
-    "CONCAT": "Concat", "SOFTMAX_LOSS": "SoftmaxWithLoss", "DATA": "Data", "IMAGE_DATA": "ImageData",
+    "CONVOLUTION": "Convolution",
+    "DECONVOLUTION": "Deconvolution",
+    "POOLING": "Pooling",
+    "RELU": "ReLU",
+    "LRN": "LRN",
+    "DROPOUT": "Dropout",
+    "INNER_PRODUCT": "InnerProduct",
+    "SOFTMAX": "Softmax",
+    "ELTWISE": "Eltwise",
+    "CONCAT": "Concat",
+    "SOFTMAX_LOSS": "SoftmaxWithLoss",
+    "DATA": "Data",
+    "IMAGE_DATA": "ImageData",
     "MEMORY_DATA": "MemoryData",
-}  # fmt: skip
+}
 
 DATA_TYPES = ("Data", "ImageData", "MemoryData", "HDF5Data", "DummyData", "Python")
 """Layers that make blobs out of nothing: their tops become network inputs."""
@@ -195,15 +205,25 @@ def _read_input(scope: _Scope, tops: Tuple[str, ...]) -> List[Layer]:
 def _convolution(scope: _Scope, name: str, bottoms: Sequence[str], transposed: bool = False) -> Layer:
     param = scope.inner("convolution_param")
     param.allow(
-        "num_output", "kernel_size", "stride", "pad", "group", "bias_term", "dilation",
-        "weight_filler", "bias_filler", "engine",
-    )  # fmt: skip
+        "num_output",
+        "kernel_size",
+        "stride",
+        "pad",
+        "group",
+        "bias_term",
+        "dilation",
+        "weight_filler",
+        "bias_filler",
+        "engine",
+    )
     options = {
-        "num_output": param.integer("num_output"), "kernel": param.integer("kernel_size"),
+        "num_output": param.integer("num_output"),
+        "kernel": param.integer("kernel_size"),
         "stride": param.integer("stride", 1),
         "pad": param.integer("pad", 0, least=0),
-        "group": param.integer("group", 1), "bias": param.flag("bias_term", True),
-    }  # fmt: skip
+        "group": param.integer("group", 1),
+        "bias": param.flag("bias_term", True),
+    }
     if options["num_output"] % options["group"]:
         raise param.error(f"num_output {options['num_output']} does not divide into {options['group']} groups")
     if transposed:

@@ -4,16 +4,33 @@ from __future__ import annotations
 
 from typing import Dict, Mapping, Sequence, Tuple
 
-from lib.convert.prototxt import Message, Word
-from lib.network.layer import Layer
+from fullconv.lib.convert.prototxt import Message, Word
+from fullconv.lib.network.layer import Layer
 
 _WRITTEN: Dict[str, Tuple[str, Dict[str, str]]] = {
-    "Convolution": ("convolution_param", {
-        "num_output": "num_output", "kernel": "kernel_size", "stride": "stride", "pad": "pad", "group": "group",
-        "bias": "bias_term", "dilation": "dilation"}),
-    "Deconvolution": ("convolution_param", {
-        "num_output": "num_output", "kernel": "kernel_size", "stride": "stride", "pad": "pad", "group": "group",
-        "bias": "bias_term"}),
+    "Convolution": (
+        "convolution_param",
+        {
+            "num_output": "num_output",
+            "kernel": "kernel_size",
+            "stride": "stride",
+            "pad": "pad",
+            "group": "group",
+            "bias": "bias_term",
+            "dilation": "dilation",
+        },
+    ),
+    "Deconvolution": (
+        "convolution_param",
+        {
+            "num_output": "num_output",
+            "kernel": "kernel_size",
+            "stride": "stride",
+            "pad": "pad",
+            "group": "group",
+            "bias": "bias_term",
+        },
+    ),
     "InnerProduct": ("inner_product_param", {"num_output": "num_output", "bias": "bias_term"}),
     "Pooling": ("pooling_param", {"kernel": "kernel_size", "stride": "stride", "pad": "pad"}),
     "LRN": ("lrn_param", {"size": "local_size", "alpha": "alpha", "beta": "beta", "k": "k"}),
@@ -21,7 +38,7 @@ _WRITTEN: Dict[str, Tuple[str, Dict[str, str]]] = {
     "Eltwise": ("eltwise_param", {"coefficients": "coeff"}),
     "Crop": ("crop_param", {"offset": "offset"}),
     "Scale": ("scale_param", {"bias": "bias_term"}),
-}  # fmt: skip
+}
 """Type -> (its message, option -> field)."""
 
 _REFUSED = {

@@ -12,11 +12,11 @@ from typing import Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
-from lib.convert import wire
-from lib.convert.errors import ConvertError
-from lib.convert.wire import Budget, Field, WireError
-from lib.core import atomic
-from lib.core.params_file import FOREIGN
+from fullconv.lib.convert import wire
+from fullconv.lib.convert.errors import ConvertError
+from fullconv.lib.convert.wire import Budget, Field, WireError
+from fullconv.lib.core import atomic
+from fullconv.lib.core.params_file import FOREIGN
 
 LARGEST_MESSAGE = 2**31 - 1
 MAX_AXES = 32
@@ -28,10 +28,22 @@ BLOB_LEGACY, BLOB_DATA, BLOB_SHAPE, BLOB_DOUBLE_DATA = (1, 2, 3, 4), 5, 7, 8
 SHAPE_DIM = 1
 
 V1_TYPES: Dict[int, str] = {
-    3: "Concat", 4: "Convolution", 5: "Data", 6: "Dropout", 12: "ImageData", 14: "InnerProduct", 15: "LRN",
-    17: "Pooling", 18: "ReLU", 20: "Softmax", 21: "SoftmaxWithLoss", 22: "Split", 25: "Eltwise", 29: "MemoryData",
+    3: "Concat",
+    4: "Convolution",
+    5: "Data",
+    6: "Dropout",
+    12: "ImageData",
+    14: "InnerProduct",
+    15: "LRN",
+    17: "Pooling",
+    18: "ReLU",
+    20: "Softmax",
+    21: "SoftmaxWithLoss",
+    22: "Split",
+    25: "Eltwise",
+    29: "MemoryData",
     39: "Deconvolution",
-}  # fmt: skip
+}
 """Numbers of layer types in the older generation, those that a segmentation network may hold."""
 
 

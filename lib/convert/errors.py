@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lib.core.params_file import CheckpointError
+from fullconv.lib.core.params_file import CheckpointError
 
 
 class ConvertError(CheckpointError):

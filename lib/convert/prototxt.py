@@ -10,7 +10,7 @@ import os
 import re
 from typing import Any, Iterator, List, NamedTuple, Optional, Tuple, Union
 
-from lib.convert.errors import ConvertError
+from fullconv.lib.convert.errors import ConvertError
 
 MAX_BYTES, MAX_FIELDS, MAX_DEPTH = 16 << 20, 200_000, 32
 

@@ -10,7 +10,7 @@ from typing import Dict, Iterable, List, Mapping, Tuple
 
 import numpy as np
 
-from lib.convert.errors import ConvertError
+from fullconv.lib.convert.errors import ConvertError
 
 Params = Dict[str, np.ndarray]
 _BLOBS = ("weight", "bias")

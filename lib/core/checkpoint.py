@@ -17,15 +17,27 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 import mxnet as mx
 import numpy as np
 
-from lib.core import atomic, params_file
-from lib.core.matching import expected_shapes, match_params
-from lib.core.params_file import CheckpointError
+from fullconv.lib.core import atomic, params_file
+from fullconv.lib.core.matching import expected_shapes, match_params
+from fullconv.lib.core.params_file import CheckpointError
 
 __all__ = [
-    "CheckpointError", "State", "epochs", "expected_shapes", "latest", "load_params", "load_state",
-    "match_params", "params_path", "prune", "read_arrays", "resume_path", "save_params", "save_state",
+    "CheckpointError",
+    "State",
+    "epochs",
+    "expected_shapes",
+    "latest",
+    "load_params",
+    "load_state",
+    "match_params",
+    "params_path",
+    "prune",
+    "read_arrays",
+    "resume_path",
+    "save_params",
+    "save_state",
     "verify",
-]  # fmt: skip
+]
 
 Arrays = Dict[str, mx.nd.NDArray]
 LISTED = 20

@@ -28,7 +28,7 @@ import numpy as np
 import yaml
 from easydict import EasyDict
 
-from lib.core import atomic
+from fullconv.lib.core import atomic
 
 Overrides = Union[Mapping[str, Any], Iterable[Any]]
 Check = Callable[[EasyDict, Set[str]], None]

@@ -9,7 +9,7 @@ from typing import List
 import mxnet as mx
 from mxnet.base import _LIB, check_call
 
-from lib import physical_cores
+from fullconv.lib.environment import physical_cores
 
 RANDOM_STATES = 32
 """Random states per processor device. MXNet gives one to each of our operators in turn, even to those that draw
@@ -77,7 +77,7 @@ def run_on(context: mx.Context, function: EngineFunction, number: int = 0) -> No
         _LIB.MXEnginePushSync(
             function, ctypes.c_void_p(number), None, ctypes.byref(place), *none, *none, None, 0, b"run_on"
         )
-    )  # fmt: skip
+    )
 
 
 @EngineFunction
@@ -97,7 +97,7 @@ def _gpus(indices: List[int], explicit: bool) -> List[mx.Context]:
         return [mx.gpu(i) for i in indices]
     if explicit:
         raise ValueError(
-            f"gpu:{max(indices)} was asked for, and MXNet sees {available} GPUs; `python -m lib.env` says why"
+            f"gpu:{max(indices)} was asked for, and MXNet sees {available} GPUs; `python -m fullconv.lib.env` says why"
         )
     print(
         f"No GPU {max(indices)} here (MXNet sees {available}): one CPU device stands in for gpus {indices}. "

@@ -11,9 +11,9 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Sequence
 
 import mxnet as mx
 
-from lib.core.metric import MetricSet
-from lib.core.optimizer import Schedule
-from lib.core.trainer import Trainer
+from fullconv.lib.core.metric import MetricSet
+from fullconv.lib.core.optimizer import Schedule
+from fullconv.lib.core.trainer import Trainer
 
 LISTED = 6
 """Metrics or parameters named in the error at most."""

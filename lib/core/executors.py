@@ -66,9 +66,13 @@ class ExecutorPool:
         if key not in self._executors:
             self._make_room()
             self._executors[key] = self.symbol.simple_bind(
-                self.ctx, grad_req=self.grad_req, shared_exec=self.root, shared_arg_names=self.param_names,
-                shared_buffer=self._buffer, **{name: shapes[name] for name in self.input_names},
-            )  # fmt: skip
+                self.ctx,
+                grad_req=self.grad_req,
+                shared_exec=self.root,
+                shared_arg_names=self.param_names,
+                shared_buffer=self._buffer,
+                **{name: shapes[name] for name in self.input_names},
+            )
         self._executors.move_to_end(key)
         return self._executors[key]
 

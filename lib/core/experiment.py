@@ -14,11 +14,11 @@ from typing import Any, Callable, List, NamedTuple, Optional, Sequence
 import mxnet as mx
 import numpy as np
 
-from lib.core import config as base
-from lib.core.checkpoint import CheckpointError
-from lib.core.devices import parse_devices
-from lib.core.engine import DivergedError
-from lib.core.loader import LoaderError
+from fullconv.lib.core import config as base
+from fullconv.lib.core.checkpoint import CheckpointError
+from fullconv.lib.core.devices import parse_devices
+from fullconv.lib.core.engine import DivergedError
+from fullconv.lib.core.loader import LoaderError
 
 FORESEEN = (ValueError, OSError, ImportError, CheckpointError, DivergedError, LoaderError)
 """Errors whose text says what is wrong with files, options or data; anything else is a defect, with its traceback."""

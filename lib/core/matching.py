@@ -7,7 +7,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple, Union
 
 import mxnet as mx
 
-from lib.core.params_file import CheckpointError
+from fullconv.lib.core.params_file import CheckpointError
 
 LISTED = 20
 """At most so many arrays of a kind are named in an error."""

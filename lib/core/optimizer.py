@@ -84,9 +84,15 @@ class MomentumSGD:
         """Step `number` (from 1) at learning rate `lr`, in place."""
         for name in self.names:
             mx.nd.sgd_mom_update(
-                params[name], grads[name], self.states[name], lr=lr * self.lr_mults[name], wd=self.wds[name],
-                momentum=self.momentum, rescale_grad=self.rescale_grad, out=params[name],
-            )  # fmt: skip
+                params[name],
+                grads[name],
+                self.states[name],
+                lr=lr * self.lr_mults[name],
+                wd=self.wds[name],
+                momentum=self.momentum,
+                rescale_grad=self.rescale_grad,
+                out=params[name],
+            )
 
 
 class Adam(MomentumSGD):
@@ -108,10 +114,18 @@ class Adam(MomentumSGD):
         correction = math.sqrt(1 - self.BETA2**number) / (1 - self.momentum**number)
         for name in self.adaptive:
             mx.nd.adam_update(
-                params[name], grads[name], self.states[name], self.states[f"{name}:variance"],
-                lr=lr * correction * self.lr_mults[name], wd=self.wds[name], beta1=self.momentum, beta2=self.BETA2,
-                epsilon=self.EPSILON, rescale_grad=self.rescale_grad, out=params[name],
-            )  # fmt: skip
+                params[name],
+                grads[name],
+                self.states[name],
+                self.states[f"{name}:variance"],
+                lr=lr * correction * self.lr_mults[name],
+                wd=self.wds[name],
+                beta1=self.momentum,
+                beta2=self.BETA2,
+                epsilon=self.EPSILON,
+                rescale_grad=self.rescale_grad,
+                out=params[name],
+            )
 
 
 class Muon(Adam):
@@ -143,9 +157,14 @@ class Muon(Adam):
             # Nesterov's momentum: what the operator adds to a weight of zero.
             self._steps[name][:] = 0
             mx.nd.nag_mom_update(
-                self._steps[name], grads[name], self.states[name], lr=-1.0, momentum=self.momentum,
-                rescale_grad=self.rescale_grad, out=self._steps[name],
-            )  # fmt: skip
+                self._steps[name],
+                grads[name],
+                self.states[name],
+                lr=-1.0,
+                momentum=self.momentum,
+                rescale_grad=self.rescale_grad,
+                out=self._steps[name],
+            )
         momenta = [self._steps[name].asnumpy() for name in self.matrices]
         steps = orthogonalised([momentum.reshape(len(momentum), -1) for momentum in momenta])
         for name, step in zip(self.matrices, steps):
@@ -153,7 +172,7 @@ class Muon(Adam):
             rate, length = lr * self.lr_mults[name], self.LENGTH * math.sqrt(max(step.shape))
             mx.nd.sgd_update(
                 params[name], self._steps[name], lr=rate * length, wd=self.wds[name] / length, out=params[name]
-            )  # fmt: skip
+            )
 
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)

@@ -7,7 +7,7 @@ from typing import Dict, List, Mapping, Sequence
 import mxnet as mx
 import numpy as np
 
-from lib.core.executors import ExecutorPool, Shapes
+from fullconv.lib.core.executors import ExecutorPool, Shapes
 
 
 class Predictor:

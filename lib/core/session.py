@@ -7,14 +7,14 @@ from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
 
 import mxnet as mx
 
-from lib.core import atomic, checkpoint, experiment
-from lib.core import config as base
-from lib.core.engine import Progress, fit
-from lib.core.matching import match_params
-from lib.core.metric import MetricSet
-from lib.core.trainer import Trainer
-from lib.utils.curves import write_curves
-from lib.utils.logger import RunLogger
+from fullconv.lib.core import atomic, checkpoint, experiment
+from fullconv.lib.core import config as base
+from fullconv.lib.core.engine import Progress, fit
+from fullconv.lib.core.matching import match_params
+from fullconv.lib.core.metric import MetricSet
+from fullconv.lib.core.trainer import Trainer
+from fullconv.lib.utils.curves import write_curves
+from fullconv.lib.utils.logger import RunLogger
 
 
 class Session:
@@ -82,15 +82,17 @@ class Session:
         write_curves(self.logger.jsonl_path, f"{prefix}-curves.png")
 
     def fit(
-        self, metrics: MetricSet, output_names: Sequence[str], schedule: Callable[[int], float], epochs: range,
+        self,
+        metrics: MetricSet,
+        output_names: Sequence[str],
+        schedule: Callable[[int], float],
+        epochs: range,
         images_per_update: int,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Train over `epochs`, with a line of progress now and then and a checkpoint after each."""
         if self.trainer.worker[0] == 0:
             self.describe()
         updates = len(epochs) * (len(self.loader) // self.trainer.batches_per_step)
         frequent = self.config.default.frequent
         progress = Progress(self.logger.info, self.logger.record, frequent, images_per_update, updates)
-        fit(
-            self.trainer, self.loader, metrics, output_names, schedule, epochs, progress, self.save, self.logger.info
-        )  # fmt: skip
+        fit(self.trainer, self.loader, metrics, output_names, schedule, epochs, progress, self.save, self.logger.info)

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from typing import Any, Callable, Dict, Iterable, Iterator, Sequence
 
-from lib.core import checkpoint
+from fullconv.lib.core import checkpoint
 
 
 def epoch_to_test(prefix: str, wanted: int, script: str) -> int:

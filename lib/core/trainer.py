@@ -11,8 +11,8 @@ from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 import mxnet as mx
 import numpy as np
 
-from lib.core.executors import ExecutorPool, Shapes
-from lib.core.optimizer import OPTIMIZERS, lr_multipliers, wd_multipliers
+from fullconv.lib.core.executors import ExecutorPool, Shapes
+from fullconv.lib.core.optimizer import OPTIMIZERS, lr_multipliers, wd_multipliers
 
 Arrays = Dict[str, mx.nd.NDArray]
 Batch = Mapping[str, np.ndarray]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from lib.dataset.imdb import IMDB, DatasetError, append_flipped, filter_roidb, join
+from fullconv.lib.dataset.imdb import IMDB, DatasetError, append_flipped, filter_roidb, join
 
 __all__ = ["IMDB", "DatasetError", "NAMES", "append_flipped", "build", "filter_roidb"]
 
@@ -27,18 +27,18 @@ def build(name: str, image_set: str, root_path: str = "./data", dataset_path: st
 
 
 def _pascal_voc(image_set: str, limit: int | None, root: str, path: str, result: str) -> IMDB:
-    from lib.dataset.pascal_voc import PascalVOC
+    from fullconv.lib.dataset.pascal_voc import PascalVOC
 
     return PascalVOC(image_set, root, path or os.path.join(root, "VOCdevkit"), result, limit)
 
 
 def _coco(image_set: str, limit: int | None, root: str, path: str, result: str) -> IMDB:
-    from lib.dataset.coco import COCO
+    from fullconv.lib.dataset.coco import COCO
 
     return COCO(image_set, root, path or os.path.join(root, "coco"), result, limit)
 
 
 def _shapes(image_set: str, limit: int | None, root: str, path: str, result: str) -> IMDB:
-    from lib.dataset import shapes
+    from fullconv.lib.dataset import shapes
 
     return shapes.build(image_set, root, path or os.path.join(root, "shapes"), result, limit)

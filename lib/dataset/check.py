@@ -1,6 +1,6 @@
 """Reports what is in a data set and what is wrong with it, before hours of training find out.
 
-    python -m lib.dataset.check --dataset coco --dataset_path DIR --image_set NAME
+    python -m fullconv.lib.dataset.check --dataset coco --dataset_path DIR --image_set NAME
 
 Prints the objects per class and every problem with its record; exits with 1 when the set cannot be used.
 """
@@ -13,12 +13,12 @@ from collections import Counter
 
 import numpy as np
 
-from lib.dataset import NAMES, build
-from lib.dataset.coco import find_annotations
-from lib.dataset.coco_format import Problem, find_problems, read_json
-from lib.dataset.image import read_image
-from lib.dataset.imdb import IMDB, Entry, parse_image_set
-from lib.mask.mask_cache import load_masks
+from fullconv.lib.dataset import NAMES, build
+from fullconv.lib.dataset.coco import find_annotations
+from fullconv.lib.dataset.coco_format import Problem, find_problems, read_json
+from fullconv.lib.dataset.image import read_image
+from fullconv.lib.dataset.imdb import IMDB, Entry, parse_image_set
+from fullconv.lib.mask.mask_cache import load_masks
 
 
 def check_records(dataset_path: str, image_set: str) -> list[Problem]:

@@ -1,6 +1,6 @@
 """Looks through a segmentation set before it is trained on and says what is wrong with it.
 
-    python -m lib.dataset.check_segmentation --dataset folder --split train --path DIR [--void 11] [--decode]
+    python -m fullconv.lib.dataset.check_segmentation --dataset folder --split train --path DIR [--void 11] [--decode]
 
 Problems: files that are missing or cannot be read, labels of another size than their image, values that are no class,
 palette PNGs whose indices an editor renumbered, masks written as 0 and 255. Notes: classes that never occur, images
@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
-from lib.dataset.image import image_size
-from lib.dataset.label_files import VOID
-from lib.dataset.segmentation import SegmentationSet, add_arguments, check_range, from_arguments
-from lib.utils.segmentation_picture import make_palette
+from fullconv.lib.dataset.image import image_size
+from fullconv.lib.dataset.label_files import VOID
+from fullconv.lib.dataset.segmentation import SegmentationSet, add_arguments, check_range, from_arguments
+from fullconv.lib.utils.segmentation_picture import make_palette
 
 
 @dataclass

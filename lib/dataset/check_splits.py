@@ -1,6 +1,6 @@
 """Verifies the published split lists: how many images each has, and which lists may not overlap.
 
-    python -m lib.dataset.check_splits --nyud DIR --siftflow DIR --seg11valid FILE --sbd DIR --context DIR
+    python -m fullconv.lib.dataset.check_splits --nyud DIR --siftflow DIR --seg11valid FILE --sbd DIR --context DIR
 
 The lists are not part of this repository. Where they come from:
 
@@ -18,8 +18,8 @@ import argparse
 import os
 from dataclasses import dataclass
 
-from lib.dataset.imdb import DatasetError
-from lib.dataset.label_files import read_list
+from fullconv.lib.dataset.imdb import DatasetError
+from fullconv.lib.dataset.label_files import read_list
 
 
 @dataclass(frozen=True)

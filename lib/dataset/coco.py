@@ -19,11 +19,11 @@ from typing import Any, Sequence
 
 import numpy as np
 
-from lib.dataset.coco_format import clip_box, find_problems, is_usable, read_json
-from lib.dataset.image import image_size
-from lib.dataset.imdb import BACKGROUND, IMDB, DatasetError, Entry, make_entry
-from lib.mask.mask_cache import cache_path
-from lib.mask.polygon import segmentation_to_mask
+from fullconv.lib.dataset.coco_format import clip_box, find_problems, is_usable, read_json
+from fullconv.lib.dataset.image import image_size
+from fullconv.lib.dataset.imdb import BACKGROUND, IMDB, DatasetError, Entry, make_entry
+from fullconv.lib.mask.mask_cache import cache_path
+from fullconv.lib.mask.polygon import segmentation_to_mask
 
 DATA_NAMES = {"minival2014": "val2014", "valminusminival2014": "val2014", "test-dev2015": "test2015"}
 _SPLITS = ("train2017", "val2017", "test2017", "train2014", "val2014")
@@ -87,7 +87,7 @@ class COCO(IMDB):
         self, all_boxes: Sequence, all_masks: Sequence, output_dir: str, binary_thresh: float = 0.4
     ) -> dict[str, float]:
         """COCO mask AP by pycocotools, after writing the results json (lib.evaluation.coco)."""
-        from lib.evaluation.coco import evaluate_coco
+        from fullconv.lib.evaluation.coco import evaluate_coco
 
         return evaluate_coco(
             self.annotation_file,
@@ -104,7 +104,7 @@ class COCO(IMDB):
 
     def score_table(self, scores: dict[str, float]) -> str:
         """COCO's twelve numbers and AP per class, for masks and boxes, in percent."""
-        from lib.evaluation.coco import format_table
+        from fullconv.lib.evaluation.coco import format_table
 
         return format_table(scores, self.classes)
 
@@ -163,4 +163,6 @@ def _refuse(path: str, problems: list) -> None:
     fatal = [str(problem) for problem in problems if problem.fatal]
     if fatal:
         more = f"; and {len(fatal) - _SHOWN} more" if len(fatal) > _SHOWN else ""
-        raise DatasetError(f"{path}: {'; '.join(fatal[:_SHOWN])}{more}. `python -m lib.dataset.check` lists all")
+        raise DatasetError(
+            f"{path}: {'; '.join(fatal[:_SHOWN])}{more}. `python -m fullconv.lib.dataset.check` lists all"
+        )

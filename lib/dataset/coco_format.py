@@ -15,8 +15,8 @@ from typing import Any, Callable, Iterable
 
 import numpy as np
 
-from lib.dataset.image import MAX_PIXELS
-from lib.dataset.imdb import DatasetError
+from fullconv.lib.dataset.image import MAX_PIXELS
+from fullconv.lib.dataset.imdb import DatasetError
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Any set's labels as index PNGs that every program reads, shown in VOC's colours.
 
-    python -m lib.dataset.convert_labels --dataset sbd --split train --path DIR --out DIR [--instances]
-    python -m lib.dataset.convert_labels --dataset folder --split train --path DIR --palette FILE --out DIR
+    python -m fullconv.lib.dataset.convert_labels --dataset sbd --split train --path DIR --out DIR [--instances]
+    python -m fullconv.lib.dataset.convert_labels --dataset folder --split train --path DIR --palette FILE --out DIR
 
 Turns SBD's, NYUD's, SIFT Flow's and PASCAL-Context's .mat files and colour-coded PNGs into `<out>/<id>.png`: 0 to
 C - 1, and 255 where nothing is labelled. Every label is checked on the way; a wrong one stops the conversion.
@@ -13,9 +13,9 @@ import argparse
 import os
 from typing import Iterator
 
-from lib.dataset.imdb import DatasetError
-from lib.dataset.segmentation import SegmentationSet, add_arguments, from_arguments
-from lib.utils.segmentation_picture import write_palette_png
+from fullconv.lib.dataset.imdb import DatasetError
+from fullconv.lib.dataset.segmentation import SegmentationSet, add_arguments, from_arguments
+from fullconv.lib.utils.segmentation_picture import write_palette_png
 
 
 def convert(dataset: SegmentationSet, out: str, task: str = "", instances: bool = False) -> Iterator[str]:

@@ -17,9 +17,9 @@ from typing import Sequence
 
 import numpy as np
 
-from lib.dataset.imdb import DatasetError
-from lib.dataset.label_files import VOID, read_label_png, read_list, read_names, read_palette
-from lib.dataset.segmentation import ILSVRC_MEAN, SegmentationSet
+from fullconv.lib.dataset.imdb import DatasetError
+from fullconv.lib.dataset.label_files import VOID, read_label_png, read_list, read_names, read_palette
+from fullconv.lib.dataset.segmentation import ILSVRC_MEAN, SegmentationSet
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
 PALETTE_FILES = ("palette.txt", "label_colors.txt")

@@ -13,8 +13,8 @@ from typing import Sequence
 import numpy as np
 from PIL import Image
 
-from lib.dataset.imdb import DatasetError
-from lib.dataset.mat_file import MatError, read_variable
+from fullconv.lib.dataset.imdb import DatasetError
+from fullconv.lib.dataset.mat_file import MatError, read_variable
 
 VOID = 255
 INDEX_MODES = ("P", "L", "I;16", "I")

@@ -13,8 +13,8 @@ import os
 
 import numpy as np
 
-from lib.dataset.label_files import VOID, read_label_mat, read_list
-from lib.dataset.segmentation import SegmentationSet
+from fullconv.lib.dataset.label_files import VOID, read_label_mat, read_list
+from fullconv.lib.dataset.segmentation import SegmentationSet
 
 CLASSES = (
     "wall floor cabinet bed chair sofa table door window bookshelf picture counter blinds desk shelves curtain dresser"

@@ -15,9 +15,9 @@ import re
 
 import numpy as np
 
-from lib.dataset.imdb import DatasetError
-from lib.dataset.label_files import read_label_mat, read_list
-from lib.dataset.segmentation import SegmentationSet
+from fullconv.lib.dataset.imdb import DatasetError
+from fullconv.lib.dataset.label_files import read_label_mat, read_list
+from fullconv.lib.dataset.segmentation import SegmentationSet
 
 MEANS = {"data": np.array([104.007, 116.669, 122.679], np.float32)}  # B, G, R
 RENAMED = {

@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from lib.dataset.image import image_size
-from lib.dataset.imdb import BACKGROUND, IMDB, DatasetError, Entry, Roidb, make_entry
-from lib.dataset.mat_file import read_field
-from lib.mask.mask_cache import cache_path, load_masks
+from fullconv.lib.dataset.image import image_size
+from fullconv.lib.dataset.imdb import BACKGROUND, IMDB, DatasetError, Entry, Roidb, make_entry
+from fullconv.lib.dataset.mat_file import read_field
+from fullconv.lib.mask.mask_cache import cache_path, load_masks
 
 VOC_CLASSES = (
     "aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person"
@@ -89,13 +89,13 @@ class PascalVOC(IMDB):
         self, all_boxes: Sequence, all_masks: Sequence, output_dir: str, binary_thresh: float = 0.4
     ) -> dict[str, float]:
         """mAP^r at mask IoU 0.5 and 0.7 with the SDS protocol (lib.evaluation.sds_mapr)."""
-        from lib.evaluation.sds_mapr import evaluate_sds
+        from fullconv.lib.evaluation.sds_mapr import evaluate_sds
 
         return evaluate_sds(GroundTruth(self.roidb()), self.classes, all_boxes, all_masks, binary_thresh)
 
     def score_table(self, scores: dict[str, float]) -> str:
         """AP^r per class and their mean, in percent."""
-        from lib.evaluation.sds_mapr import format_table
+        from fullconv.lib.evaluation.sds_mapr import format_table
 
         return format_table(scores, self.classes)
 

@@ -16,9 +16,9 @@ from typing import Any, Mapping, Sequence
 import numpy as np
 from PIL import Image
 
-from lib.dataset.image import image_size, read_image
-from lib.dataset.imdb import DatasetError, parse_image_set
-from lib.dataset.label_files import VOID
+from fullconv.lib.dataset.image import image_size, read_image
+from fullconv.lib.dataset.imdb import DatasetError, parse_image_set
+from fullconv.lib.dataset.label_files import VOID
 
 ILSVRC_MEAN = np.array([104.00699, 116.66877, 122.67892])
 """B, G, R; float64, so that it is subtracted in float64, as the original's VOC layers do."""
@@ -194,7 +194,7 @@ def build(
     if name not in READERS:
         raise DatasetError(f"dataset.dataset is {name!r}: known segmentation sets are {', '.join(READERS)}")
     module, class_name, folder = READERS[name]
-    reader = getattr(importlib.import_module(f"lib.dataset.{module}"), class_name)
+    reader = getattr(importlib.import_module(f"fullconv.lib.dataset.{module}"), class_name)
     options = {key: value for key, value in options.items() if value not in (None, "", (), [])}
     unknown = set(options) - set(inspect.signature(reader).parameters)
     if unknown:
@@ -218,6 +218,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def from_arguments(args: argparse.Namespace) -> SegmentationSet:
     """The set named by the arguments of `add_arguments`."""
     return build(
-        args.dataset, args.split, args.root, args.path,
-        label_path=args.label_path, palette=args.palette, void=args.void,
-    )  # fmt: skip
+        args.dataset,
+        args.split,
+        args.root,
+        args.path,
+        label_path=args.label_path,
+        palette=args.palette,
+        void=args.void,
+    )

@@ -9,7 +9,7 @@ A picture depends on the set, seed, split and index alone, so a larger set conti
 never share one. Every file is written under another name and moved into place; a split without its marker
 file is written again.
 
-    python -m lib.dataset.shapes --out DIR --train N --val M --seed S [--cues]
+    python -m fullconv.lib.dataset.shapes --out DIR --train N --val M --seed S [--cues]
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ import numpy as np
 import scipy.io
 from pycocotools import mask as rle
 
-from lib.dataset.imdb import DatasetError
-from lib.dataset.pascal_voc import PascalVOC, instance_masks, mask_boxes
-from lib.dataset.shapes_scene import CLASSES, HEIGHT, WIDTH, Scene, draw_scene
+from fullconv.lib.dataset.imdb import DatasetError
+from fullconv.lib.dataset.pascal_voc import PascalVOC, instance_masks, mask_boxes
+from fullconv.lib.dataset.shapes_scene import CLASSES, HEIGHT, WIDTH, Scene, draw_scene
 
 VERSION = 1  # change it when the same seed draws another picture
 NAMES = ("shapes", "textured_shapes")  # without and with cues

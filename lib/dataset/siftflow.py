@@ -15,8 +15,8 @@ import os
 
 import numpy as np
 
-from lib.dataset.label_files import VOID, read_label_mat, read_list
-from lib.dataset.segmentation import SegmentationSet
+from fullconv.lib.dataset.label_files import VOID, read_label_mat, read_list
+from fullconv.lib.dataset.segmentation import SegmentationSet
 
 ENVELOPE = "spatial_envelope_256x256_static_8outdoorcategories"
 SEMANTIC = (

@@ -17,11 +17,11 @@ import os
 
 import numpy as np
 
-from lib.dataset import shapes as drawn
-from lib.dataset.imdb import DatasetError
-from lib.dataset.label_files import read_label_png, read_list, read_names
-from lib.dataset.pascal_voc import VOC_CLASSES, read_map
-from lib.dataset.segmentation import ILSVRC_MEAN, SegmentationSet
+from fullconv.lib.dataset import shapes as drawn
+from fullconv.lib.dataset.imdb import DatasetError
+from fullconv.lib.dataset.label_files import read_label_png, read_list, read_names
+from fullconv.lib.dataset.pascal_voc import VOC_CLASSES, read_map
+from fullconv.lib.dataset.segmentation import ILSVRC_MEAN, SegmentationSet
 
 BACKGROUND = "background"
 

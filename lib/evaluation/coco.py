@@ -13,10 +13,10 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from lib.core import atomic
-from lib.evaluation.coco_annotations import as_coco, load_ground_truth
-from lib.evaluation.sanity import check_results, explain_low_ap
-from lib.mask.encode import encode_masks
+from fullconv.lib.core import atomic
+from fullconv.lib.evaluation.coco_annotations import as_coco, load_ground_truth
+from fullconv.lib.evaluation.sanity import check_results, explain_low_ap
+from fullconv.lib.mask.encode import encode_masks
 
 logger = logging.getLogger(__name__)
 
@@ -72,9 +72,7 @@ def evaluate_coco(
         EvaluationError: results that cannot belong to this data set, see lib.evaluation.sanity.
     """
     truth = load_ground_truth(annotation_file, image_ids, image_sizes, category_ids, classes)
-    warnings = check_results(
-        classes, len(image_ids), all_boxes, all_masks, image_sizes, image_ids, binary_thresh
-    )
+    warnings = check_results(classes, len(image_ids), all_boxes, all_masks, image_sizes, image_ids, binary_thresh)
     records = list(_records(image_ids, category_ids, all_boxes, all_masks, image_sizes, binary_thresh))
     path = os.path.join(output_dir, f"detections_{result_name}_results.json")
     write_results(path, _only(records, "segmentation"))

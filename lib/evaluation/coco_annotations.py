@@ -13,8 +13,8 @@ import numpy as np
 from pycocotools import mask as rle_api
 from pycocotools.coco import COCO
 
-from lib.dataset.coco_format import find_problems, read_json
-from lib.evaluation.sanity import EvaluationError, check_categories, check_image_ids
+from fullconv.lib.dataset.coco_format import find_problems, read_json
+from fullconv.lib.evaluation.sanity import EvaluationError, check_categories, check_image_ids
 
 logger = logging.getLogger(__name__)
 
@@ -51,9 +51,7 @@ def load_ground_truth(
     if not data["annotations"]:
         return None
     wanted, categories = set(image_ids), set(category_ids)
-    annotations = [
-        a for a in data["annotations"] if a.get("image_id") in wanted and a.get("category_id") in categories
-    ]
+    annotations = [a for a in data["annotations"] if a.get("image_id") in wanted and a.get("category_id") in categories]
     part = {"images": chosen, "categories": data["categories"], "annotations": annotations}
     problems = [str(problem) for problem in find_problems(part) if problem.fatal]
     if problems:
@@ -89,9 +87,7 @@ def _completed(annotation: dict[str, Any], image: dict[str, Any], number: int) -
         reach = max(float(np.abs(polygon).max()) for polygon in segmentation)
         # pycocotools walks along every outline pixel by pixel, so a point far away would fill the memory.
         if reach > 10 * max(height, width):
-            raise EvaluationError(
-                f"annotation {annotation['id']}: a polygon reaches {reach:g} pixels: correct it"
-            )
+            raise EvaluationError(f"annotation {annotation['id']}: a polygon reaches {reach:g} pixels: correct it")
         rle = rle_api.merge(rle_api.frPyObjects(segmentation, height, width))
     elif isinstance(segmentation["counts"], list):
         rle = rle_api.frPyObjects(segmentation, height, width)

@@ -96,9 +96,7 @@ def _check_layout(classes, num_images, per_class, what: str) -> None:
 
 def _check_boxes(boxes: np.ndarray, where: str) -> None:
     if boxes.ndim != 2 or boxes.shape[1] != 5:
-        raise EvaluationError(
-            f"{where}: boxes have shape {boxes.shape}, expected (m, 5) x1, y1, x2, y2, score"
-        )
+        raise EvaluationError(f"{where}: boxes have shape {boxes.shape}, expected (m, 5) x1, y1, x2, y2, score")
     bad = np.flatnonzero(~np.isfinite(boxes).all(axis=1))
     if len(bad):
         raise EvaluationError(
@@ -147,17 +145,11 @@ def check_image_ids(image_ids: Sequence, known: Iterable, annotation_file: str) 
         raise EvaluationError(
             f"{len(foreign)} of {len(image_ids)} image ids, e.g. {foreign[0]!r}, are not in "
             f"{annotation_file}: "
-            + (
-                "ids are text on one side and numbers on the other"
-                if as_text
-                else "these are different image sets"
-            )
+            + ("ids are text on one side and numbers on the other" if as_text else "these are different image sets")
         )
     if len(set(image_ids)) != len(image_ids):
         twice = len(image_ids) - len(set(image_ids))
-        raise EvaluationError(
-            f"{twice} of {len(image_ids)} image ids occur twice: each image must be tested once"
-        )
+        raise EvaluationError(f"{twice} of {len(image_ids)} image ids occur twice: each image must be tested once")
 
 
 def check_categories(
@@ -165,9 +157,7 @@ def check_categories(
 ) -> None:
     """category_ids[k - 1] must be the annotation file's id of classes[k], else `EvaluationError`."""
     if len(category_ids) != len(classes) - 1:
-        raise EvaluationError(
-            f"{len(category_ids)} category ids for {len(classes) - 1} classes and a background"
-        )
+        raise EvaluationError(f"{len(category_ids)} category ids for {len(classes) - 1} classes and a background")
     names = {category["id"]: category.get("name") for category in categories}
     for category_id, name in zip(category_ids, classes[1:]):
         if category_id not in names:

@@ -1,6 +1,6 @@
 """Scores of predictions as files, and files from scores.
 
-    python -m lib.evaluation.score_segmentation --dataset voc --split seg11valid --path DIR --predictions DIR
+    python -m fullconv.lib.evaluation.score_segmentation --dataset voc --split seg11valid --path DIR --predictions DIR
 
 reads `<id>.png` index PNGs (of a set with several tasks `<task>/<id>.png`), of this or any other program, at the
 images' original size, prints the table and with --out writes what `write_report` writes.
@@ -16,12 +16,12 @@ from typing import Mapping
 import cv2
 import numpy as np
 
-from lib.core import atomic
-from lib.dataset.label_files import read_label_png
-from lib.dataset.segmentation import SegmentationSet, add_arguments, from_arguments
-from lib.evaluation.sanity import EvaluationError
-from lib.evaluation.segmentation import SegmentationEvaluator, format_table
-from lib.utils.confusion_picture import confusion_picture
+from fullconv.lib.core import atomic
+from fullconv.lib.dataset.label_files import read_label_png
+from fullconv.lib.dataset.segmentation import SegmentationSet, add_arguments, from_arguments
+from fullconv.lib.evaluation.sanity import EvaluationError
+from fullconv.lib.evaluation.segmentation import SegmentationEvaluator, format_table
+from fullconv.lib.utils.confusion_picture import confusion_picture
 
 
 def write_report(evaluator: SegmentationEvaluator, folder: str) -> None:

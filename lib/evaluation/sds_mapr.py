@@ -12,8 +12,8 @@ from typing import Iterable, Sequence
 import cv2
 import numpy as np
 
-from lib.evaluation.sanity import EvaluationError, check_results, explain_low_ap
-from lib.evaluation.voc_ap import eleven_point_ap, precision_recall
+from fullconv.lib.evaluation.sanity import EvaluationError, check_results, explain_low_ap
+from fullconv.lib.evaluation.voc_ap import eleven_point_ap, precision_recall
 
 logger = logging.getLogger(__name__)
 
@@ -179,9 +179,7 @@ def _group_by_class(ground_truth, num_classes, image_ids) -> tuple[list[list[lis
             raise EvaluationError(f"image {name}: {counts}")
         for mask, c in zip(image["masks"], image["classes"]):
             if not 0 < int(c) < num_classes:
-                raise EvaluationError(
-                    f"image {name}: an object of class {int(c)}, expected 1..{num_classes - 1}"
-                )
+                raise EvaluationError(f"image {name}: an object of class {int(c)}, expected 1..{num_classes - 1}")
             segment = crop_segment(np.asarray(mask, dtype=bool))
             if segment is not None:
                 truth[int(c)][index].append(segment)

@@ -51,7 +51,5 @@ def voc_ap(recall: np.ndarray, precision: np.ndarray, use_07_metric: bool = True
     recall = np.asarray(recall, dtype=np.float64)
     precision = np.asarray(precision, dtype=np.float64)
     if recall.shape != precision.shape or recall.ndim != 1:
-        raise ValueError(
-            f"recall {recall.shape} and precision {precision.shape} must be equally long vectors"
-        )
+        raise ValueError(f"recall {recall.shape} and precision {precision.shape} must be equally long vectors")
     return eleven_point_ap(recall, precision) if use_07_metric else area_ap(recall, precision)

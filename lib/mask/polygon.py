@@ -8,10 +8,10 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 try:
-    from lib.mask._raster import fill_polygon
+    from fullconv.lib.mask._raster import fill_polygon
 except ImportError as error:
     raise ImportError(
-        f"lib.mask._raster is not compiled for this Python ({error}): run `sh init.sh` or "
+        f"fullconv.lib.mask._raster is not compiled for this Python ({error}): run `sh init.sh` or "
         "`python setup.py build_ext --inplace`"
     ) from error
 

@@ -21,7 +21,7 @@ from typing import Any, Callable, List, Tuple
 
 import numpy as np
 
-from operator_cxx import c_library
+from fullconv.operator_cxx import c_library
 
 _RULES = {"gpu": 0, "cpu": 1}
 

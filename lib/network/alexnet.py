@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import List, NamedTuple
 
-from lib.network.layer import Layer, convolution, dropout, lrn, max_pooling, relu
-from lib.network.vgg16 import scaled
+from fullconv.lib.network.layer import Layer, convolution, dropout, lrn, max_pooling, relu
+from fullconv.lib.network.vgg16 import scaled
 
 
 class Stage(NamedTuple):

@@ -11,9 +11,9 @@ from typing import Callable, Dict, List, Sequence
 
 import mxnet as mx
 
-from lib.network.layer import Layer
-from lib.network.loss import pixel_softmax_loss
-from lib.operators.group_norm import group_norm
+from fullconv.lib.network.layer import Layer
+from fullconv.lib.network.loss import pixel_softmax_loss
+from fullconv.lib.operators.group_norm import group_norm
 
 Symbols = Dict[str, mx.sym.Symbol]
 
@@ -84,18 +84,26 @@ def _square(layer: Layer, *names: str) -> Dict[str, tuple]:
 
 def _convolution(layer: Layer, bottom: mx.sym.Symbol, _: int) -> mx.sym.Symbol:
     return mx.sym.Convolution(
-        bottom, **_variables(layer), num_filter=layer.options["num_output"], num_group=layer.options["group"],
-        no_bias=not layer.options["bias"], name=layer.name,
+        bottom,
+        **_variables(layer),
+        num_filter=layer.options["num_output"],
+        num_group=layer.options["group"],
+        no_bias=not layer.options["bias"],
+        name=layer.name,
         **_square(layer, "kernel", "kernel", "stride", "stride", "pad", "pad", "dilation", "dilate"),
-    )  # fmt: skip
+    )
 
 
 def _deconvolution(layer: Layer, bottom: mx.sym.Symbol, _: int) -> mx.sym.Symbol:
     return mx.sym.Deconvolution(
-        bottom, **_variables(layer), num_filter=layer.options["num_output"], num_group=layer.options["group"],
-        no_bias=not layer.options["bias"], name=layer.name,
+        bottom,
+        **_variables(layer),
+        num_filter=layer.options["num_output"],
+        num_group=layer.options["group"],
+        no_bias=not layer.options["bias"],
+        name=layer.name,
         **_square(layer, "kernel", "kernel", "stride", "stride", "pad", "pad"),
-    )  # fmt: skip
+    )
 
 
 def _inner_product(layer: Layer, bottom: mx.sym.Symbol, _: int) -> mx.sym.Symbol:
@@ -115,9 +123,12 @@ def _scale(layer: Layer, bottom: mx.sym.Symbol, channels: int) -> mx.sym.Symbol:
 
 def _pooling(layer: Layer, bottom: mx.sym.Symbol, _: int) -> mx.sym.Symbol:
     return mx.sym.Pooling(
-        bottom, pool_type="max", pooling_convention="full", name=layer.name,
+        bottom,
+        pool_type="max",
+        pooling_convention="full",
+        name=layer.name,
         **_square(layer, "kernel", "kernel", "stride", "stride", "pad", "pad"),
-    )  # fmt: skip
+    )
 
 
 def _lrn(layer: Layer, bottom: mx.sym.Symbol, _: int) -> mx.sym.Symbol:
@@ -129,9 +140,13 @@ def _lrn(layer: Layer, bottom: mx.sym.Symbol, _: int) -> mx.sym.Symbol:
     size, alpha, beta, k = (layer.options[name] for name in ("size", "alpha", "beta", "k"))
     squares = mx.sym.Reshape(mx.sym.square(bottom), shape=(-4, -1, 1, 0, -3))
     mean = mx.sym.Pooling(
-        squares, kernel=(size, 1), pad=(size // 2, 0), pool_type="avg", count_include_pad=True,
+        squares,
+        kernel=(size, 1),
+        pad=(size // 2, 0),
+        pool_type="avg",
+        count_include_pad=True,
         name=f"{layer.name}_mean",
-    )  # fmt: skip
+    )
     factor = mx.sym.reshape_like((alpha * mean + k) ** -beta, bottom)
     return mx.sym.elemwise_mul(bottom, factor, name=layer.name)
 
@@ -146,7 +161,7 @@ def _batch_norm(layer: Layer, bottom: mx.sym.Symbol, channels: int) -> mx.sym.Sy
     arrays = _channel_variables(layer, channels)
     return mx.sym.BatchNorm(
         bottom, gamma=arrays["weight"], beta=arrays["bias"], fix_gamma=False, eps=1e-5, name=layer.name
-    )  # fmt: skip
+    )
 
 
 def _mean_pooling(layer: Layer, bottom: mx.sym.Symbol, _: int) -> mx.sym.Symbol:
@@ -190,8 +205,21 @@ def _softmax_loss(layer: Layer, score: mx.sym.Symbol, label: mx.sym.Symbol, _: i
 
 
 _BUILDERS: Dict[str, Callable[..., mx.sym.Symbol]] = {
-    "Input": _data, "Convolution": _convolution, "Deconvolution": _deconvolution, "InnerProduct": _inner_product,
-    "Scale": _scale, "Pooling": _pooling, "LRN": _lrn, "ReLU": _relu, "Dropout": _dropout, "Softmax": _softmax,
-    "GroupNorm": _group_norm, "BatchNorm": _batch_norm, "MeanPooling": _mean_pooling, "Eltwise": _eltwise,
-    "Concat": _concat, "Crop": _crop, "SoftmaxWithLoss": _softmax_loss,
-}  # fmt: skip
+    "Input": _data,
+    "Convolution": _convolution,
+    "Deconvolution": _deconvolution,
+    "InnerProduct": _inner_product,
+    "Scale": _scale,
+    "Pooling": _pooling,
+    "LRN": _lrn,
+    "ReLU": _relu,
+    "Dropout": _dropout,
+    "Softmax": _softmax,
+    "GroupNorm": _group_norm,
+    "BatchNorm": _batch_norm,
+    "MeanPooling": _mean_pooling,
+    "Eltwise": _eltwise,
+    "Concat": _concat,
+    "Crop": _crop,
+    "SoftmaxWithLoss": _softmax_loss,
+}

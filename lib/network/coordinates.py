@@ -11,7 +11,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Dict, NamedTuple, Sequence
 
-from lib.network.layer import Layer, crop
+from fullconv.lib.network.layer import Layer, crop
 
 
 class Map(NamedTuple):

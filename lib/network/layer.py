@@ -53,9 +53,17 @@ def data(name: str, channels: int = 0) -> Layer:
 
 
 def convolution(
-    name: str, bottom: str, num_output: int, kernel: int, stride: int = 1, pad: int = 0, group: int = 1,
-    bias: bool = True, dilation: int = 1, mults: Mults = (),
-) -> Layer:  # fmt: skip
+    name: str,
+    bottom: str,
+    num_output: int,
+    kernel: int,
+    stride: int = 1,
+    pad: int = 0,
+    group: int = 1,
+    bias: bool = True,
+    dilation: int = 1,
+    mults: Mults = (),
+) -> Layer:
     """Output size floor((n + 2 pad - kernel) / stride) + 1; weight (num_output, C/group, kernel, kernel)."""
     options = {
         "num_output": num_output,
@@ -70,9 +78,16 @@ def convolution(
 
 
 def deconvolution(
-    name: str, bottom: str, num_output: int, kernel: int, stride: int, pad: int = 0, group: int = 1,
-    bias: bool = False, mults: Mults = FIXED,
-) -> Layer:  # fmt: skip
+    name: str,
+    bottom: str,
+    num_output: int,
+    kernel: int,
+    stride: int,
+    pad: int = 0,
+    group: int = 1,
+    bias: bool = False,
+    mults: Mults = FIXED,
+) -> Layer:
     """Output size (n - 1) stride + kernel - 2 pad; weight (C, num_output/group, kernel, kernel)."""
     options = {"num_output": num_output, "kernel": kernel, "stride": stride, "pad": pad, "group": group, "bias": bias}
     return Layer(name, "Deconvolution", (bottom,), name, options, mults)

@@ -6,7 +6,7 @@ from typing import Callable, Optional
 
 import mxnet as mx
 
-from lib.operators.group_norm import group_norm
+from fullconv.lib.operators.group_norm import group_norm
 
 Norm = Callable[[mx.sym.Symbol, str, int, Optional[str]], mx.sym.Symbol]
 """norm(data, name, channels, relu): normalised data (N, channels, H, W), then a ReLU named `relu` unless it is None."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Dict, Sequence, Tuple
 
-from lib.network.layer import Layer
+from fullconv.lib.network.layer import Layer
 
 Interval = Tuple[int, int]
 """First and last pixel of a row (or column), both included; unlimited in either direction."""

@@ -10,7 +10,7 @@ from typing import Dict, List, NamedTuple, Sequence
 
 import mxnet as mx
 
-from lib.network.norm import Norm, fixed_batch_norm
+from fullconv.lib.network.norm import Norm, fixed_batch_norm
 
 
 class ResNetSpec(NamedTuple):

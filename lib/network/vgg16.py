@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Callable, List, Optional
 
-from lib.network import layer as rows
-from lib.network.layer import WEIGHT_AND_BIAS, Layer
+from fullconv.lib.network import layer as rows
+from fullconv.lib.network.layer import WEIGHT_AND_BIAS, Layer
 
 STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 """Channels and number of 3x3 convolutions before each pooling."""
@@ -93,9 +93,7 @@ def _convolutions(
     return layers
 
 
-def _unit(
-    name: str, relu: str, below: str, channels: int, kernel: int, pad: int, norm: Optional[Norm]
-) -> List[Layer]:  # fmt: skip
+def _unit(name: str, relu: str, below: str, channels: int, kernel: int, pad: int, norm: Optional[Norm]) -> List[Layer]:
     """A convolution, its normalisation if any, and its ReLU."""
     layers = [rows.convolution(name, below, channels, kernel, pad=pad, mults=WEIGHT_AND_BIAS)]
     if norm:

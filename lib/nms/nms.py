@@ -19,10 +19,10 @@ from typing import Callable, Dict, Optional
 import numpy as np
 
 try:
-    from lib.nms._nms import suppress
+    from fullconv.lib.nms._nms import suppress
 except ImportError as error:
     raise ImportError(
-        f"lib.nms._nms is not compiled for this Python ({error}): run `sh init.sh` or "
+        f"fullconv.lib.nms._nms is not compiled for this Python ({error}): run `sh init.sh` or "
         "`python setup.py build_ext --inplace`"
     ) from error
 

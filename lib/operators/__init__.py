@@ -5,7 +5,7 @@ Import it before the first executor is bound: it sets what MXNet reads from the 
 
 from __future__ import annotations
 
-from lib.operators.library import c_library, invoke, load
+from fullconv.lib.operators.library import c_library, invoke, load
 
 __all__ = ["c_library", "invoke", "load"]
 

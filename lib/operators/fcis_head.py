@@ -6,9 +6,9 @@ from typing import Any, Optional, Tuple
 
 import mxnet as mx
 
-from lib.operators.channel_operator import group_max, group_pick, group_softmax
-from lib.operators.library import Array, invoke
-from lib.operators.psroi_pooling import psroi_pooling
+from fullconv.lib.operators.channel_operator import group_max, group_pick, group_softmax
+from fullconv.lib.operators.library import Array, invoke
+from fullconv.lib.operators.psroi_pooling import psroi_pooling
 
 __all__ = ["fcis_head", "fcis_head_composed"]
 

@@ -9,7 +9,7 @@ from typing import Optional
 
 import mxnet as mx
 
-from lib.operators.library import Array, invoke
+from fullconv.lib.operators.library import Array, invoke
 
 __all__ = ["group_norm"]
 

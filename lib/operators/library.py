@@ -15,8 +15,8 @@ from typing import Any, Callable, List, Optional, Union
 
 import mxnet as mx
 
-from lib import MXNET_WAS_FIRST
-from operator_cxx import c_library, library_path
+from fullconv.lib import environment
+from fullconv.operator_cxx import c_library, library_path
 
 __all__ = ["Array", "c_library", "invoke", "load", "registered"]
 
@@ -46,10 +46,10 @@ def load() -> None:
     for name in sorted(set(_operator_names()) - before):
         if not name.startswith("_backward"):
             _publish(name)
-    if MXNET_WAS_FIRST and not _sums_many_gradients():
+    if environment.MXNET_WAS_FIRST and not _sums_many_gradients():
         warnings.warn(
-            "MXNet bound an executor before lib.operators was imported, so gradients of tensors with 8 or more "
-            "consumers will be wrong: import lib.operators first, or set MXNET_EXEC_INPLACE_GRAD_SUM_CAP=1000",
+            "MXNet bound an executor before fullconv.lib.operators was imported, so gradients of tensors with 8 or "
+            "more consumers will be wrong: import fullconv first, or set MXNET_EXEC_INPLACE_GRAD_SUM_CAP=1000",
             RuntimeWarning,
             stacklevel=2,
         )

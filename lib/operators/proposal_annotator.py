@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Optional, Sequence, Tuple
 
-from lib.operators.library import Array, invoke
+from fullconv.lib.operators.library import Array, invoke
 
 __all__ = ["proposal_annotator"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Optional
 
-from lib.operators.library import Array, invoke
+from fullconv.lib.operators.library import Array, invoke
 
 __all__ = ["psroi_pooling"]
 

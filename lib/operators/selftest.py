@@ -1,4 +1,4 @@
-"""Calls every operator once on a few numbers: `python -m lib.operators.selftest [--gpu]`.
+"""Calls every operator once on a few numbers: `python -m fullconv.lib.operators.selftest [--gpu]`.
 
 For init.sh and bug reports: it shows that the library loads, finds its operators and computes.
 """
@@ -13,15 +13,15 @@ from typing import Callable, Dict
 import mxnet as mx
 import numpy as np
 
-from lib.operators.box_annotator_ohem import box_annotator_ohem
-from lib.operators.box_parser import box_parser
-from lib.operators.channel_operator import group_max, group_pick, group_softmax
-from lib.operators.fcis_head import fcis_head
-from lib.operators.group_norm import group_norm
-from lib.operators.library import invoke, registered
-from lib.operators.proposal import proposal
-from lib.operators.proposal_annotator import proposal_annotator
-from lib.operators.psroi_pooling import psroi_pooling
+from fullconv.lib.operators.box_annotator_ohem import box_annotator_ohem
+from fullconv.lib.operators.box_parser import box_parser
+from fullconv.lib.operators.channel_operator import group_max, group_pick, group_softmax
+from fullconv.lib.operators.fcis_head import fcis_head
+from fullconv.lib.operators.group_norm import group_norm
+from fullconv.lib.operators.library import invoke, registered
+from fullconv.lib.operators.proposal import proposal
+from fullconv.lib.operators.proposal_annotator import proposal_annotator
+from fullconv.lib.operators.psroi_pooling import psroi_pooling
 
 __all__ = ["CHECKS", "main"]
 
@@ -111,7 +111,9 @@ CHECKS: Dict[str, Callable[[], bool]] = {
 
 def main() -> int:
     """Prints a line per operator; 0 when all are right."""
-    parser = argparse.ArgumentParser(prog="python -m lib.operators.selftest", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m fullconv.lib.operators.selftest", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--gpu", action="store_true", help="on GPU 0 instead of the CPU")
     context = mx.gpu(0) if parser.parse_args().gpu else mx.cpu()
     failures = 0

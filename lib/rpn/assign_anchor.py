@@ -7,9 +7,9 @@ from typing import Dict, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
-from lib.bbox.overlaps import bbox_overlaps
-from lib.bbox.transform import encode_boxes
-from lib.rpn.anchors import anchor_grid, generate_anchors
+from fullconv.lib.bbox.overlaps import bbox_overlaps
+from fullconv.lib.bbox.transform import encode_boxes
+from fullconv.lib.rpn.anchors import anchor_grid, generate_anchors
 
 
 class AnchorConfig(NamedTuple):

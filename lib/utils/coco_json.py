@@ -10,8 +10,8 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 
-from lib.core import atomic
-from lib.mask.encode import encode_mask, mask_to_polygons, paste_mask
+from fullconv.lib.core import atomic
+from fullconv.lib.mask.encode import encode_mask, mask_to_polygons, paste_mask
 
 
 class CocoFile:
@@ -23,9 +23,7 @@ class CocoFile:
         binary_thresh: least probability that belongs to a mask.
     """
 
-    def __init__(
-        self, categories: Mapping[int, str], polygons: bool = False, binary_thresh: float = 0.4
-    ) -> None:
+    def __init__(self, categories: Mapping[int, str], polygons: bool = False, binary_thresh: float = 0.4) -> None:
         self.category_ids = list(categories)
         self.polygons, self.binary_thresh = polygons, binary_thresh
         self.images: list[dict[str, Any]] = []

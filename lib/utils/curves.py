@@ -1,4 +1,4 @@
-"""Training curves from a JSONL log: `python -m lib.utils.curves log.jsonl curves.png`."""
+"""Training curves from a JSONL log: `python -m fullconv.lib.utils.curves log.jsonl curves.png`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,17 @@ import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 
 BOOKKEEPING = {
-    "epoch", "batch", "step", "samples_per_sec", "time", "eta", "seconds", "elapsed", "memory", "num_update",
-}  # fmt: skip
+    "epoch",
+    "batch",
+    "step",
+    "samples_per_sec",
+    "time",
+    "eta",
+    "seconds",
+    "elapsed",
+    "memory",
+    "num_update",
+}
 SMOOTHING_SHARE = 1 / 20  # of the curve's length: the window of the running mean
 
 

@@ -10,10 +10,10 @@ from typing import Any, Callable, Iterable, Iterator, Mapping, NamedTuple, Seque
 import cv2
 import numpy as np
 
-from lib.core import atomic
-from lib.evaluation.sds_mapr import crop_segment, render_segment, segment_iou
-from lib.mask.mask_cache import load_masks
-from lib.utils.visualize import draw_detections, side_by_side
+from fullconv.lib.core import atomic
+from fullconv.lib.evaluation.sds_mapr import crop_segment, render_segment, segment_iou
+from fullconv.lib.mask.mask_cache import load_masks
+from fullconv.lib.utils.visualize import draw_detections, side_by_side
 
 FOUND_IOU = 0.5  # a detection that covers an object at least so well counts as right
 JPEG_QUALITY = 90
@@ -122,9 +122,7 @@ def write_page(folder: str | Path, pictures: Iterable[Picture], title: str, note
         name = _file_name(picture.name, taken)
         _, data = cv2.imencode(".jpg", picture.image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         (folder / "images" / name).write_bytes(data.tobytes())
-        items.append(
-            (1.0 if picture.quality is None else picture.quality, picture.name, _figure(picture, name))
-        )
+        items.append((1.0 if picture.quality is None else picture.quality, picture.name, _figure(picture, name)))
     figures = "\n".join(figure for _, _, figure in sorted(items, key=lambda item: item[:2]))
     page = _PAGE.format(title=html.escape(title), note=html.escape(note), count=len(items), figures=figures)
     atomic.write_text(str(folder / "index.html"), page)

@@ -8,7 +8,7 @@ from typing import List, Sequence
 import numpy as np
 from PIL import Image
 
-from lib.dataset.image import read_image
+from fullconv.lib.dataset.image import read_image
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 DEMO_FOLDER = "demo"

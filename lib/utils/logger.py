@@ -106,7 +106,5 @@ def _event_writer(folder: Path) -> Any:
     try:
         from tensorboardX import SummaryWriter
     except ImportError as error:
-        raise ImportError(
-            f"default.tensorboard needs tensorboardX: pip install tensorboardX ({error})"
-        ) from None
+        raise ImportError(f"default.tensorboard needs tensorboardX: pip install tensorboardX ({error})") from None
     return SummaryWriter(str(folder))

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from lib.core import atomic
+from fullconv.lib.core import atomic
 
 _FONT, _TEXT, _ROW = cv2.FONT_HERSHEY_SIMPLEX, 0.5, 24
 

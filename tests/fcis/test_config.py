@@ -6,24 +6,24 @@ from pathlib import Path
 
 import pytest
 
-import fcis.config
-from lib.core import config as base
-from lib.core.config import ConfigError
+from fullconv.fcis import config as fcis_config
+from fullconv.lib.core import config as base
+from fullconv.lib.core.config import ConfigError
 
 CONFIGS = Path(__file__).resolve().parents[2] / "experiments" / "fcis" / "cfgs"
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_file_loads_saves_and_loads_again(path, tmp_path):
-    config = fcis.config.load(str(path))
+    config = fcis_config.load(str(path))
     base.save(config, str(tmp_path / "resolved.yaml"))
-    assert base.diff(config, fcis.config.load(str(tmp_path / "resolved.yaml"))) == {}
+    assert base.diff(config, fcis_config.load(str(tmp_path / "resolved.yaml"))) == {}
     assert config.network.NUM_ANCHORS == len(config.network.ANCHOR_SCALES) * len(config.network.ANCHOR_RATIOS)
     assert base.parse_numbers(config.TRAIN.lr_step)
 
 
 def test_published_voc_settings():
-    config = fcis.config.load(str(CONFIGS / "resnet_v1_101_vocSDS_fcis_end2end.yaml"))
+    config = fcis_config.load(str(CONFIGS / "resnet_v1_101_vocSDS_fcis_end2end.yaml"))
     assert (config.symbol, config.gpus, config.SCALES) == ("resnet_v1_101_fcis", "0,1,2,3", [(600, 1000)])
     assert (config.TRAIN.lr, config.TRAIN.lr_step) == (5e-4, "14")
     assert (config.TRAIN.end_epoch, config.TEST.test_epoch) == (22, 21)
@@ -33,18 +33,18 @@ def test_published_voc_settings():
 
 
 def test_published_coco_settings():
-    config = fcis.config.load(str(CONFIGS / "resnet_v1_101_coco_fcis_end2end_ohem.yaml"))
+    config = fcis_config.load(str(CONFIGS / "resnet_v1_101_coco_fcis_end2end_ohem.yaml"))
     assert (config.dataset.NUM_CLASSES, config.network.NUM_ANCHORS, config.TRAIN.RPN_MIN_SIZE) == (81, 12, 2)
     assert (config.TRAIN.warmup, config.TRAIN.warmup_lr, config.TRAIN.warmup_step) == (True, 5e-5, 250)
     assert (config.TRAIN.BATCH_ROIS, config.TRAIN.ENABLE_OHEM, config.TEST.ITER) == (-1, True, 2)
-    demo = fcis.config.load(str(CONFIGS / "fcis_coco_demo.yaml"))
+    demo = fcis_config.load(str(CONFIGS / "fcis_coco_demo.yaml"))
     assert sorted(base.diff(config, demo)) == ["default.frequent", "gpus", "output_path"]
 
 
 def test_number_of_anchors_follows_from_the_scales():
-    assert fcis.config.load(None, {"network.ANCHOR_SCALES": [4, 8]}).network.NUM_ANCHORS == 6
+    assert fcis_config.load(None, {"network.ANCHOR_SCALES": [4, 8]}).network.NUM_ANCHORS == 6
     with pytest.raises(ConfigError, match="NUM_ANCHORS is 9.* make 6"):
-        fcis.config.load(None, {"network.ANCHOR_SCALES": [4, 8], "network.NUM_ANCHORS": 9})
+        fcis_config.load(None, {"network.ANCHOR_SCALES": [4, 8], "network.NUM_ANCHORS": 9})
 
 
 @pytest.mark.parametrize(
@@ -63,4 +63,4 @@ def test_number_of_anchors_follows_from_the_scales():
 )
 def test_impossible_values_are_refused_by_name(key, value):
     with pytest.raises(ConfigError, match=key):
-        fcis.config.load(None, {key: value})
+        fcis_config.load(None, {key: value})

@@ -13,7 +13,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from lib.core import checkpoint
+from fullconv.lib.core import checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 CFG = ROOT / "experiments/fcis/cfgs/resnet_small_shapes_fcis.yaml"
@@ -171,7 +171,7 @@ def test_a_damaged_checkpoint_is_refused(folder, finished):
 
 
 def test_the_picture_of_the_network_is_loadable(finished):
-    import lib.operators  # noqa: F401 (registers what the file names)
+    import fullconv.lib.operators  # noqa: F401 (registers what the file names)
 
     symbol = mx.sym.load(str(finished[0] / "train6" / "e2e-symbol.json"))
     assert "fcis_cls_seg_weight" in symbol.list_arguments()

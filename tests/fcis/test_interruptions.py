@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.core import checkpoint
+from fullconv.lib.core import checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 TRAIN_TEST = ROOT / "experiments/fcis/fcis_end2end_train_test.py"

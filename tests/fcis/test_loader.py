@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from fcis import config as fcis_config
-from fcis.data import build_imdb, training_roidb
-from fcis.loader import TrainLoader, load_ground_truth, padded_count, sample_seed
-from fcis.symbols.fcis import DATA_NAMES, FCIS, LABEL_NAMES
+from fullconv.fcis import config as fcis_config
+from fullconv.fcis.data import build_imdb, training_roidb
+from fullconv.fcis.loader import TrainLoader, load_ground_truth, padded_count, sample_seed
+from fullconv.fcis.symbols.fcis import DATA_NAMES, FCIS, LABEL_NAMES
 
 CFG = "experiments/fcis/cfgs/resnet_small_shapes_fcis.yaml"
 

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fcis import config as fcis_config
-from fcis import demo
-from fcis.data import build_imdb, training_roidb
-from fcis.loader import TrainLoader, largest_shapes
-from fcis.symbols.fcis import FCIS
-from fcis.test import check_test_set
-from fcis.test import test as run_test
-from fcis.train_end2end import train
-from lib.core import checkpoint, experiment
+from fullconv.fcis import config as fcis_config
+from fullconv.fcis import demo
+from fullconv.fcis.data import build_imdb, training_roidb
+from fullconv.fcis.loader import TrainLoader, largest_shapes
+from fullconv.fcis.symbols.fcis import FCIS
+from fullconv.fcis.test import check_test_set
+from fullconv.fcis.test import test as run_test
+from fullconv.fcis.train_end2end import train
+from fullconv.lib.core import checkpoint, experiment
 
 CFG = "experiments/fcis/cfgs/resnet_small_shapes_fcis.yaml"
 H, W = 64, 96

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from fcis import config as fcis_config
-from fcis.tester import RoiPredictions, detections, roi_predictions
+from fullconv.fcis import config as fcis_config
+from fullconv.fcis.tester import RoiPredictions, detections, roi_predictions
 
 CFG = "experiments/fcis/cfgs/resnet_v1_101_vocSDS_fcis_end2end.yaml"
 

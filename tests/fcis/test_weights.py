@@ -4,11 +4,11 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from fcis import config as fcis_config
-from fcis.symbols.fcis import FCIS
-from fcis.train_end2end import schedule
-from fcis.weights import is_new, pretrained, start_weights
-from lib.core import checkpoint
+from fullconv.fcis import config as fcis_config
+from fullconv.fcis.symbols.fcis import FCIS
+from fullconv.fcis.train_end2end import schedule
+from fullconv.fcis.weights import is_new, pretrained, start_weights
+from fullconv.lib.core import checkpoint
 
 CFGS = "experiments/fcis/cfgs"
 VOC = f"{CFGS}/resnet_v1_101_vocSDS_fcis_end2end.yaml"

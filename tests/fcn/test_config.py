@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from fcn import config as fcn_config
-from fcn.symbols import NETWORKS
-from fcn.train_end2end import schedule, snapshots
-from lib.core import config as base
-from lib.core.config import ConfigError
+from fullconv.fcn import config as fcn_config
+from fullconv.fcn.symbols import NETWORKS
+from fullconv.fcn.train_end2end import schedule, snapshots
+from fullconv.lib.core import config as base
+from fullconv.lib.core.config import ConfigError
 
 CFGS = Path(__file__).resolve().parents[2] / "experiments" / "fcn" / "cfgs"
 

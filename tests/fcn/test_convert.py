@@ -7,9 +7,9 @@ import os
 import numpy as np
 import pytest
 
-from fcn import convert
-from fcn.symbols import build, initial_params
-from lib.convert.errors import ConvertError
+from fullconv.fcn import convert
+from fullconv.fcn.symbols import build, initial_params
+from fullconv.lib.convert.errors import ConvertError
 
 SLIM = {"width": 1 / 16, "hidden": 8}
 SLIM_ARGS = ["--width", "0.0625", "--hidden", "8"]

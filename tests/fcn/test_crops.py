@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from fcn.crops import MIN_PIXELS, SHARE, CropLoader, find_regions
-from lib.dataset.imdb import DatasetError
-from lib.dataset.segmentation import SegmentationSet
+from fullconv.fcn.crops import MIN_PIXELS, SHARE, CropLoader, find_regions
+from fullconv.lib.dataset.imdb import DatasetError
+from fullconv.lib.dataset.segmentation import SegmentationSet
 
 GREY = {0: 20, 1: 120, 2: 220}
 """Brightness of every class in the pictures below."""

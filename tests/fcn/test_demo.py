@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fcn import config as fcn_config
-from fcn import demo
-from fcn.convert import export
-from fcn.gallery import add_legend, draw_labels, palette_of
-from fcn.symbols import build, initial_params
-from fcn.tester import Segmenter
-from lib.core import checkpoint
-from lib.core import config as base
+from fullconv.fcn import config as fcn_config
+from fullconv.fcn import demo
+from fullconv.fcn.convert import export
+from fullconv.fcn.gallery import add_legend, draw_labels, palette_of
+from fullconv.fcn.symbols import build, initial_params
+from fullconv.fcn.tester import Segmenter
+from fullconv.lib.core import checkpoint
+from fullconv.lib.core import config as base
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ["background", "cat", "dog"]

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fcn import config as fcn_config
-from fcn import convert
-from fcn import test as testing
-from fcn.train_end2end import train
-from lib.core import checkpoint, experiment
-from lib.dataset import segmentation
+from fullconv.fcn import config as fcn_config
+from fullconv.fcn import convert
+from fullconv.fcn import test as testing
+from fullconv.fcn.train_end2end import train
+from fullconv.lib.core import checkpoint, experiment
+from fullconv.lib.dataset import segmentation
 
 ROOT = Path(__file__).resolve().parents[2]
 CFG = ROOT / "experiments/fcn/cfgs/shapes_fcn.yaml"
@@ -143,9 +143,21 @@ def test_killed_and_resumed_is_as_uninterrupted(folder, finished):
 
 def test_a_classifier_gives_the_trunk(folder, monkeypatch, capsys):
     words = settings(
-        folder, folder / "norm", "symbol", "vgg16-classifier,voc-fcn8s", "network.norm", "true",
-        "network.FIXED_PARAMS", "[conv1,conv2_1]", "TRAIN.optimizer", "muon", "TRAIN.crops", 4, "TRAIN.crop_size", 32,
-    )  # fmt: skip
+        folder,
+        folder / "norm",
+        "symbol",
+        "vgg16-classifier,voc-fcn8s",
+        "network.norm",
+        "true",
+        "network.FIXED_PARAMS",
+        "[conv1,conv2_1]",
+        "TRAIN.optimizer",
+        "muon",
+        "TRAIN.crops",
+        4,
+        "TRAIN.crop_size",
+        32,
+    )
     run_here(monkeypatch, words, train, testing.test)
     first, second = (arrays(folder / "norm", name) for name in ("vgg16-classifier", "voc-fcn8s"))
     same = {name for name in first if name in second and np.array_equal(first[name], second[name])}

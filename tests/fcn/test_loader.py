@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from fcn.loader import SegmentationLoader, feeds
-from fcn.preprocess import depth_tensor, image_tensor, input_tensor
-from fcn.sampling import ORDERS, indices
-from fcn.symbols import FCN, NETWORKS
-from lib.core.loader import LoaderError
-from lib.dataset.imdb import DatasetError
-from lib.dataset.segmentation import SegmentationSet
+from fullconv.fcn.loader import SegmentationLoader, feeds
+from fullconv.fcn.preprocess import depth_tensor, image_tensor, input_tensor
+from fullconv.fcn.sampling import ORDERS, indices
+from fullconv.fcn.symbols import FCN, NETWORKS
+from fullconv.lib.core.loader import LoaderError
+from fullconv.lib.dataset.imdb import DatasetError
+from fullconv.lib.dataset.segmentation import SegmentationSet
 
 
 class Memory(SegmentationSet):

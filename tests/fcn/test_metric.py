@@ -4,9 +4,9 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from fcn.metric import SAMPLING, fcn_metrics, output_names
-from fcn.symbols import NETWORKS
-from lib.core.metric import RecentMetricSet
+from fullconv.fcn.metric import SAMPLING, fcn_metrics, output_names
+from fullconv.fcn.symbols import NETWORKS
+from fullconv.lib.core.metric import RecentMetricSet
 
 
 def batch(heads, seed):

@@ -4,8 +4,8 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from fcn.symbols import build, initial_params
-from fcn.tester import Segmenter, best_class, pieces
+from fullconv.fcn.symbols import build, initial_params
+from fullconv.fcn.tester import Segmenter, best_class, pieces
 
 SLIM = {"width": 1 / 16, "hidden": 8}
 

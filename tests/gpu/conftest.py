@@ -1,8 +1,8 @@
 """CUDA kernels against the CPU's, on a machine with a GPU and torch or cupy; MXNet is not needed.
 
-Build there with `python -m operator_cxx.build` (without MXNet installed, put its include/ and src/lib_api.cc into a
-folder named mxnet on PYTHONPATH), then `python -m pytest tests/gpu`. Run once more with CUDA_FORCE_PTX_JIT=1 to try the
-PTX entry, and under compute-sanitizer.
+Build there with `python -m fullconv.operator_cxx.build` (without MXNet installed, put its include/ and src/lib_api.cc
+into a folder named mxnet on PYTHONPATH), then `python -m pytest tests/gpu`. Run once more with CUDA_FORCE_PTX_JIT=1 to
+try the PTX entry, and under compute-sanitizer.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from operator_cxx import c_library, library_path
+from fullconv.operator_cxx import c_library, library_path
 
 
 def _module(name: str) -> ModuleType:

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-import lib
+from fullconv.lib.environment import physical_cores
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = [
-    *sorted((ROOT / "experiments").glob("*/*.py")), *sorted(ROOT.glob("*/demo.py")),
+    *sorted((ROOT / "experiments").glob("*/*.py")),
+    *sorted(ROOT.glob("*/demo.py")),
     *sorted((ROOT / "benchmarks").glob("*.py")),
-]  # fmt: skip
+]
 AT_IMPORT = """
 import os, runpy, sys
 
@@ -29,12 +30,12 @@ runpy.run_path(sys.argv[1], run_name="imported")
 
 def threads(**environment):
     clean = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
-    command = [sys.executable, "-c", "import lib, os; print(os.environ['OMP_NUM_THREADS'])"]
-    return int(subprocess.run(command, env={**clean, **environment}, capture_output=True, check=True).stdout)
+    command = [sys.executable, "-c", "import fullconv, os; print(os.environ['OMP_NUM_THREADS'])"]
+    return int(subprocess.run(command, env={**clean, **environment}, cwd=ROOT, capture_output=True, check=True).stdout)
 
 
 def test_all_cores_by_default_and_the_users_number_otherwise():
-    assert threads() == lib.physical_cores() <= len(os.sched_getaffinity(0))
+    assert threads() == physical_cores() <= len(os.sched_getaffinity(0))
     assert threads(OMP_NUM_THREADS="7") == 7
 
 
@@ -42,9 +43,8 @@ def test_all_cores_by_default_and_the_users_number_otherwise():
 def test_they_are_set_before_mxnet_is_imported(program):
     """MXNet reads their number once, when it is loaded."""
     clean = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
-    clean["PYTHONPATH"] = str(ROOT)
     command = [sys.executable, "-c", AT_IMPORT, str(program)]
-    result = subprocess.run(command, env=clean, cwd=program.parent, capture_output=True, text=True)
+    result = subprocess.run(command, env=clean, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     if "threads" in result.stdout:
-        assert result.stdout.split()[:2] == ["threads", str(lib.physical_cores())]
+        assert result.stdout.split()[:2] == ["threads", str(physical_cores())]

@@ -1,7 +1,7 @@
 """The operator library's C interface, without MXNet: these tests also run under AddressSanitizer, and so do those of
 the operators inside MXNet.
 
-    python -m operator_cxx.build --asan --out build/libfullconv_asan.so
+    python -m fullconv.operator_cxx.build --asan --out build/libfullconv_asan.so
     FULLCONV_LIBRARY=build/libfullconv_asan.so LD_PRELOAD="$(gcc -print-file-name=libasan.so) \
         $(gcc -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
         python -m pytest tests/operator_cxx tests/gpu tests/lib/operators
@@ -18,7 +18,7 @@ from typing import Any, Callable
 import numpy as np
 import pytest
 
-from operator_cxx import c_library, library_path
+from fullconv.operator_cxx import c_library, library_path
 
 GPU_TESTS = Path(__file__).resolve().parents[1] / "gpu"
 

@@ -8,7 +8,7 @@ from typing import List
 
 import pytest
 
-from operator_cxx import build, c_library, library_path
+from fullconv.operator_cxx import build, c_library, library_path
 
 
 @pytest.fixture()

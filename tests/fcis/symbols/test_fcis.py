@@ -4,11 +4,11 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from fcis import config as fcis_config
-from fcis.loader import largest_shapes
-from fcis.symbols.fcis import DATA_NAMES, FCIS, LABEL_NAMES, feature_shape
-from lib.core.optimizer import lr_multipliers
-from lib.core.trainer import fixed_parameters
+from fullconv.fcis import config as fcis_config
+from fullconv.fcis.loader import largest_shapes
+from fullconv.fcis.symbols.fcis import DATA_NAMES, FCIS, LABEL_NAMES, feature_shape
+from fullconv.lib.core.optimizer import lr_multipliers
+from fullconv.lib.core.trainer import fixed_parameters
 
 CFGS = "experiments/fcis/cfgs"
 VOC, COCO = f"{CFGS}/resnet_v1_101_vocSDS_fcis_end2end.yaml", f"{CFGS}/resnet_v1_101_coco_fcis_end2end_ohem.yaml"
@@ -55,9 +55,14 @@ def test_published_training_outputs(cfg, rois, classes):
     _, shapes, _ = symbol.infer_shape(**largest_shapes(config, symbol, roidb(4)))
     anchors = config.network.NUM_ANCHORS
     assert shapes == [
-        (1, 2, anchors * 38, 63), (1, 4 * anchors, 38, 63), (1, rois, classes), (1, rois, 8),
-        (rois, 2, 21, 21), (rois, 1, 21, 21), (1, rois),
-    ]  # fmt: skip
+        (1, 2, anchors * 38, 63),
+        (1, 4 * anchors, 38, 63),
+        (1, rois, classes),
+        (1, rois, 8),
+        (rois, 2, 21, 21),
+        (rois, 1, 21, 21),
+        (1, rois),
+    ]
 
 
 @pytest.mark.parametrize("fused", ["true", "false"])
@@ -77,8 +82,11 @@ def test_published_test_outputs(fused):
 def test_feature_size_of_the_published_network():
     symbol = FCIS(fcis_config.load(VOC)).train_symbol()
     assert [feature_shape(symbol, *size) for size in ((600, 1000), (600, 899), (562, 1000), (201, 1000))] == [
-        (38, 63), (38, 57), (35, 63), (13, 63),
-    ]  # fmt: skip
+        (38, 63),
+        (38, 57),
+        (35, 63),
+        (13, 63),
+    ]
 
 
 def random_test_executor(fused):

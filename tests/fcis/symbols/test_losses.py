@@ -6,8 +6,8 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from fcis import config as fcis_config
-from fcis.symbols.fcis import FCIS, Maps
+from fullconv.fcis import config as fcis_config
+from fullconv.fcis.symbols.fcis import FCIS, Maps
 
 CFGS = "experiments/fcis/cfgs"
 VOC, COCO = f"{CFGS}/resnet_v1_101_vocSDS_fcis_end2end.yaml", f"{CFGS}/resnet_v1_101_coco_fcis_end2end_ohem.yaml"

@@ -6,18 +6,28 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from fcn.symbols import FCN, NETWORKS, Classifier, build, initial_params, initial_statistics, network_of
-from lib.core.trainer import Trainer
+from fullconv.fcn.symbols import FCN, NETWORKS, Classifier, build, initial_params, initial_statistics, network_of
+from fullconv.lib.core.trainer import Trainer
 
 SLIM = {"width": 1 / 16, "hidden": 8}
 
 PUBLISHED_PARAMETERS = {
-    "voc-fcn32s": 136_152_917, "voc-fcn16s": 134_815_994, "voc-fcn8s": 134_489_759, "voc-fcn8s-atonce": 134_490_527,
-    "voc-fcn-alexnet": 58_704_590, "nyud-fcn32s-color": 140_978_024, "nyud-fcn32s-hha": 140_978_024,
-    "nyud-fcn32s-color-d": 140_978_600, "nyud-fcn32s-color-hha": 275_402_448, "siftflow-fcn32s": 138_905_444,
-    "siftflow-fcn16s": 135_568_424, "siftflow-fcn8s": 134_751_980, "pascalcontext-fcn32s": 149_251_964,
-    "pascalcontext-fcn16s": 138_281_144, "pascalcontext-fcn8s": 135_589_364,
-}  # fmt: skip
+    "voc-fcn32s": 136_152_917,
+    "voc-fcn16s": 134_815_994,
+    "voc-fcn8s": 134_489_759,
+    "voc-fcn8s-atonce": 134_490_527,
+    "voc-fcn-alexnet": 58_704_590,
+    "nyud-fcn32s-color": 140_978_024,
+    "nyud-fcn32s-hha": 140_978_024,
+    "nyud-fcn32s-color-d": 140_978_600,
+    "nyud-fcn32s-color-hha": 275_402_448,
+    "siftflow-fcn32s": 138_905_444,
+    "siftflow-fcn16s": 135_568_424,
+    "siftflow-fcn8s": 134_751_980,
+    "pascalcontext-fcn32s": 149_251_964,
+    "pascalcontext-fcn16s": 138_281_144,
+    "pascalcontext-fcn8s": 135_589_364,
+}
 
 
 def bound(net, symbol, height, width, params, seed=0):

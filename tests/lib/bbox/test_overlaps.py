@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lib.bbox.overlaps import bbox_overlaps
+from fullconv.lib.bbox.overlaps import bbox_overlaps
 
 BOXES = arrays(np.float64, st.tuples(st.integers(0, 6), st.just(4)), elements=st.integers(-3, 12).map(lambda v: v / 2))
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from lib.bbox.fold import fold_bbox_normalization
-from lib.bbox.transform import clip_boxes, decode_boxes, encode_boxes, filter_boxes, remove_repetition
+from fullconv.lib.bbox.fold import fold_bbox_normalization
+from fullconv.lib.bbox.transform import clip_boxes, decode_boxes, encode_boxes, filter_boxes, remove_repetition
 
 
 def random_boxes(rng, n):

@@ -8,11 +8,11 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from fcn.symbols import build, initial_params
-from lib.convert import caffe, caffemodel
-from lib.convert.errors import ConvertError
-from lib.core import checkpoint
-from lib.network.layer import without
+from fullconv.fcn.symbols import build, initial_params
+from fullconv.lib.convert import caffe, caffemodel
+from fullconv.lib.convert.errors import ConvertError
+from fullconv.lib.core import checkpoint
+from fullconv.lib.network.layer import without
 
 DEPLOY = """
 layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 8 dim: 9 } } }
@@ -72,12 +72,16 @@ def test_what_is_not_supported_is_named(network, kind, body, message):
 
 def test_two_generations_and_data_layers_say_the_same(network):
     new = caffe.load_network(network(DEPLOY))
-    old = caffe.load_network(network("""input: "data" input_dim: 1 input_dim: 3 input_dim: 8 input_dim: 9
+    old = caffe.load_network(
+        network("""input: "data" input_dim: 1 input_dim: 3 input_dim: 8 input_dim: 9
         layers { name: "conv" type: CONVOLUTION bottom: "data" top: "conv"
-          convolution_param { num_output: 2 kernel_size: 3 pad: 1 } }"""))  # fmt: skip
+          convolution_param { num_output: 2 kernel_size: 3 pad: 1 } }""")
+    )
     assert new == old
-    data = caffe.load_network(network("""layer { name: "in" type: "Python" top: "data" top: "label"
-        python_param { module: "m" layer: "L" param_str: "{}" } }"""))  # fmt: skip
+    data = caffe.load_network(
+        network("""layer { name: "in" type: "Python" top: "data" top: "label"
+        python_param { module: "m" layer: "L" param_str: "{}" } }""")
+    )
     assert [row.name for row in data] == ["data", "label"] and data[0].type == "Input"
 
 
@@ -103,8 +107,9 @@ def slim():
 
 def test_round_trip_is_exact(slim, tmp_path):
     net, layers, params = slim
-    paths = caffe.export(layers, {n: mx.nd.array(a) for n, a in params.items()}, str(tmp_path / "out" / "net"),
-                         net.data_shapes(40, 50))  # fmt: skip
+    paths = caffe.export(
+        layers, {n: mx.nd.array(a) for n, a in params.items()}, str(tmp_path / "out" / "net"), net.data_shapes(40, 50)
+    )
     again, weights = caffe.load(*paths)
     assert again == layers and weights.keys() == params.keys()
     assert all((weights[name] == params[name]).all() for name in params)

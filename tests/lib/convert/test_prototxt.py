@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.convert import prototxt
-from lib.convert.errors import ConvertError
-from lib.convert.prototxt import Message, Word
+from fullconv.lib.convert import prototxt
+from fullconv.lib.convert.errors import ConvertError
+from fullconv.lib.convert.prototxt import Message, Word
 
 TEXT = """
 # a comment
@@ -56,9 +56,11 @@ def test_mistakes_name_their_line(text, message):
 
 words = st.sampled_from(["MAX", "true", "false", "_x1"]).map(Word)
 scalars = st.one_of(
-    st.integers(-(10**12), 10**12), st.floats(-1e299, 1e299), words,
+    st.integers(-(10**12), 10**12),
+    st.floats(-1e299, 1e299),
+    words,
     st.text(st.characters(min_codepoint=32, max_codepoint=0x2FFF, exclude_characters="\x85\u2028\u2029"), max_size=9),
-)  # fmt: skip
+)
 messages = st.recursive(
     st.builds(Message),
     lambda inner: st.lists(

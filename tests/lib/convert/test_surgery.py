@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lib.convert import surgery
-from lib.convert.errors import ConvertError
+from fullconv.lib.convert import surgery
+from fullconv.lib.convert.errors import ConvertError
 
 
 def arrays(**shapes):

@@ -15,8 +15,8 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from lib.core import atomic, checkpoint, params_file
-from lib.core.checkpoint import CheckpointError
+from fullconv.lib.core import atomic, checkpoint, params_file
+from fullconv.lib.core.checkpoint import CheckpointError
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -224,7 +224,7 @@ def test_killed_at_any_step_of_a_replacement_one_content_is_valid(prefix, step, 
 WRITER = """
 import sys
 import numpy as np
-from lib.core import checkpoint
+from fullconv.lib.core import checkpoint
 prefix, step = sys.argv[1], 0
 while True:
     step += 1
@@ -381,8 +381,12 @@ def test_prune_keeps_the_newest(prefix, tmp_path):
     assert checkpoint.epochs(prefix) == [1, 2, 3]
     checkpoint.prune(prefix, 1)
     assert sorted(os.listdir(tmp_path)) == [
-        "e2e-0003.params", "e2e-0003.params.sha256", "e2e-0003.resume", "e2e-0003.resume.sha256", "e2e-symbol.json",
-    ]  # fmt: skip
+        "e2e-0003.params",
+        "e2e-0003.params.sha256",
+        "e2e-0003.resume",
+        "e2e-0003.resume.sha256",
+        "e2e-symbol.json",
+    ]
 
 
 def test_atomic_text(tmp_path):

@@ -10,8 +10,8 @@ from easydict import EasyDict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.core import config as config_module
-from lib.core.config import ConfigError
+from fullconv.lib.core import config as config_module
+from fullconv.lib.core.config import ConfigError
 
 
 def defaults() -> EasyDict:

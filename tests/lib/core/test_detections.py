@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lib.core.detections import load_detections, save_detections
+from fullconv.lib.core.detections import load_detections, save_detections
 
 
 def results(seed=0, classes=3, images=4, size=5):

@@ -3,19 +3,22 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import mxnet as mx
 import pytest
 
-import lib
-from lib.core import devices
-from lib.core.devices import RANDOM_STATES, parse_devices
+from fullconv.lib.core import devices
+from fullconv.lib.core.devices import RANDOM_STATES, parse_devices
+from fullconv.lib.environment import physical_cores
+
+ROOT = Path(__file__).resolve().parents[3]
 
 THREADS = """
 import ctypes, os
-import lib
+import fullconv
 import mxnet as mx
-from lib.core import devices
+from fullconv.lib.core import devices
 
 contexts = devices.parse_devices(devices="cpu:2")
 openmp = ctypes.CDLL("libgomp.so.1")
@@ -38,21 +41,21 @@ def test_processors():
 def test_processor_devices_share_the_threads(threads, each):
     environment = {**os.environ, "OMP_NUM_THREADS": threads}
     environment.pop("MXNET_CPU_PARALLEL_RAND_COPY", None)
-    result = subprocess.run([sys.executable, "-c", THREADS], env=environment, capture_output=True, text=True)
+    result = subprocess.run([sys.executable, "-c", THREADS], env=environment, cwd=ROOT, capture_output=True, text=True)
     assert result.stdout.split("\n")[0] == f"[{each}, {each}] {2 * RANDOM_STATES}", result.stderr
 
 
 @pytest.mark.parametrize("threads", ["", "0", "many"])
 def test_threads_that_are_no_number_are_as_many_as_cores(threads, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", threads)
-    assert devices._threads() == lib.physical_cores()
+    assert devices._threads() == physical_cores()
 
 
 RANDOM_STATES_TAKEN = """
 import os
 from pathlib import Path
 import {program}
-from lib.core.devices import parse_devices
+from fullconv.lib.core.devices import parse_devices
 import mxnet as mx
 
 def resident():
@@ -67,12 +70,12 @@ print((resident() - before) >> 20)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-@pytest.mark.parametrize("program", ["fcis.train_end2end", "fcn.train_end2end"])
+@pytest.mark.parametrize("program", ["fullconv.fcis.train_end2end", "fullconv.fcn.train_end2end"])
 def test_a_programs_imports_leave_the_number_of_random_states_open(program):
     """One is more than 2 MB. If an import makes MXNet make them, devices share one, and run one after the other."""
     code = RANDOM_STATES_TAKEN.format(program=program)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("MXNET_")}
-    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    result = subprocess.run([sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True)
     assert int(result.stdout) > 2 * 2 * RANDOM_STATES, result.stderr
 
 

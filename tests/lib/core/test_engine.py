@@ -7,10 +7,10 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from lib.core.engine import DivergedError, Progress, fit, grouped
-from lib.core.metric import MetricSet
-from lib.core.optimizer import WarmupMultiFactorSchedule
-from lib.core.trainer import Trainer
+from fullconv.lib.core.engine import DivergedError, Progress, fit, grouped
+from fullconv.lib.core.metric import MetricSet
+from fullconv.lib.core.optimizer import WarmupMultiFactorSchedule
+from fullconv.lib.core.trainer import Trainer
 
 
 def test_groups_drop_the_incomplete_last_one():

@@ -8,7 +8,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from lib.core.trainer import Trainer
+from fullconv.lib.core.trainer import Trainer
 
 STEPS, SHAPES = 240, 12
 

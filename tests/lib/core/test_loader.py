@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from lib.core.loader import LoaderError, aspect_grouped_order, batches_of, collate, prefetch
+from fullconv.lib.core.loader import LoaderError, aspect_grouped_order, batches_of, collate, prefetch
 
 
 @pytest.mark.parametrize("workers", [0, 1, 3])

@@ -4,7 +4,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from lib.core.optimizer import (
+from fullconv.lib.core.optimizer import (
     NEWTON_SCHULZ,
     Adam,
     MomentumSGD,
@@ -123,9 +123,12 @@ def test_decay_multipliers_and_gradient_scale():
     """The rule of Caffe: v = m v + lr lr_mult (scale g + wd wd_mult w), w -= v, biases decaying where stated."""
     rng = np.random.RandomState(1)
     net = mx.sym.FullyConnected(
-        mx.sym.Variable("data"), mx.sym.Variable("fc_weight", wd_mult=0.5), mx.sym.Variable("fc_bias", wd_mult=1.0),
-        num_hidden=2, name="fc",
-    )  # fmt: skip
+        mx.sym.Variable("data"),
+        mx.sym.Variable("fc_weight", wd_mult=0.5),
+        mx.sym.Variable("fc_bias", wd_mult=1.0),
+        num_hidden=2,
+        name="fc",
+    )
     decays = wd_multipliers(net)
     assert decays == {"fc_weight": 0.5, "fc_bias": 1.0}
     values = {name: rng.randn(2, 3).astype("float32") for name in decays}

@@ -4,9 +4,9 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from lib.core.executors import ExecutorPool
-from lib.core.optimizer import OPTIMIZERS
-from lib.core.trainer import Trainer, fixed_parameters
+from fullconv.lib.core.executors import ExecutorPool
+from fullconv.lib.core.optimizer import OPTIMIZERS
+from fullconv.lib.core.trainer import Trainer, fixed_parameters
 
 LARGEST = {"data": (1, 3, 16, 16), "label": (1,)}
 

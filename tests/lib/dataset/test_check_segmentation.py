@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lib.dataset.check_segmentation import check, main
-from lib.dataset.segmentation import build
-from lib.utils.segmentation_picture import make_palette
+from fullconv.lib.dataset.check_segmentation import check, main
+from fullconv.lib.dataset.segmentation import build
+from fullconv.lib.utils.segmentation_picture import make_palette
 
 SIZE = (8, 10)
 

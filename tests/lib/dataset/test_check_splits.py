@@ -2,7 +2,7 @@
 
 import pytest
 
-from lib.dataset.check_splits import Lists, check, check_sbd_overlap, main
+from fullconv.lib.dataset.check_splits import Lists, check, check_sbd_overlap, main
 
 SET = Lists("two", {"train.txt": 2, "test.txt": 1}, ("train.txt", "test.txt"))
 

@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
-from lib.dataset import DatasetError, build, filter_roidb
-from lib.dataset.check import main as check
-from lib.dataset.coco import ImageFinder, find_annotations
-from lib.dataset.coco_format import clip_box
-from lib.mask.mask_cache import load_masks
+from fullconv.lib.dataset import DatasetError, build, filter_roidb
+from fullconv.lib.dataset.check import main as check
+from fullconv.lib.dataset.coco import ImageFinder, find_annotations
+from fullconv.lib.dataset.coco_format import clip_box
+from fullconv.lib.mask.mask_cache import load_masks
 
 H, W = 30, 40
 SQUARE = [[5, 5, 15, 5, 15, 15, 5, 15]]

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
-from lib.dataset.coco import rasterise
-from lib.dataset.coco_format import RLEError, find_problems, run_lengths
+from fullconv.lib.dataset.coco import rasterise
+from fullconv.lib.dataset.coco_format import RLEError, find_problems, run_lengths
 
 H, W = 13, 17
 

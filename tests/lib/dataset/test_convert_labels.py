@@ -5,9 +5,9 @@ import pytest
 import scipy.io
 from PIL import Image
 
-from lib.dataset.convert_labels import main
-from lib.dataset.segmentation import build
-from lib.utils.segmentation_picture import make_palette
+from fullconv.lib.dataset.convert_labels import main
+from fullconv.lib.dataset.segmentation import build
+from fullconv.lib.utils.segmentation_picture import make_palette
 
 
 def read(path):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lib.dataset.image import (
+from fullconv.lib.dataset.image import (
     ImageError,
     image_size,
     read_image,

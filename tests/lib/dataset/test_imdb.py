@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from lib.dataset import DatasetError, append_flipped, build, filter_roidb
-from lib.dataset.imdb import IMDB, ConcatIMDB, make_entry, parse_image_set
+from fullconv.lib.dataset import DatasetError, append_flipped, build, filter_roidb
+from fullconv.lib.dataset.imdb import IMDB, ConcatIMDB, make_entry, parse_image_set
 
 CLASSES = ["__background__", "cat", "dog"]
 

@@ -7,8 +7,8 @@ import pytest
 import scipy.io
 from PIL import Image
 
-from lib.dataset.imdb import DatasetError
-from lib.dataset.label_files import decode_colours, read_label_mat, read_label_png, read_names, read_palette
+from fullconv.lib.dataset.imdb import DatasetError
+from fullconv.lib.dataset.label_files import decode_colours, read_label_mat, read_label_png, read_names, read_palette
 
 SIZE = (9, 7)
 LABELS = np.random.RandomState(0).randint(0, 5, SIZE).astype(np.uint8)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from lib.dataset.mat_file import MAX_BYTES, MatError, read_field, read_variable
+from fullconv.lib.dataset.mat_file import MAX_BYTES, MatError, read_field, read_variable
 
 LABELS = np.random.RandomState(0).randint(0, 4, (12, 9))
 

@@ -6,10 +6,10 @@ import pytest
 import scipy.io
 from PIL import Image
 
-from lib.dataset import DatasetError, build
-from lib.dataset.image import ImageError
-from lib.dataset.pascal_voc import VOC_CLASSES, GroundTruth
-from lib.mask.mask_cache import load_masks
+from fullconv.lib.dataset import DatasetError, build
+from fullconv.lib.dataset.image import ImageError
+from fullconv.lib.dataset.pascal_voc import VOC_CLASSES, GroundTruth
+from fullconv.lib.mask.mask_cache import load_masks
 
 H, W = 30, 40
 
@@ -224,7 +224,7 @@ def test_image_lists(kit):
 
 
 def test_perfect_detections_score_one(kit, tmp_path):
-    pytest.importorskip("lib.evaluation.sds_mapr")
+    pytest.importorskip("fullconv.lib.evaluation.sds_mapr")
     imdb = kit.build()
     boxes = [[np.zeros((0, 5), np.float32) for _ in imdb.image_ids] for _ in imdb.classes]
     masks = [[np.zeros((0, 21, 21), np.float32) for _ in imdb.image_ids] for _ in imdb.classes]

@@ -5,9 +5,9 @@ import pytest
 import scipy.io
 from PIL import Image
 
-from lib.dataset.image import ImageError
-from lib.dataset.imdb import DatasetError
-from lib.dataset.segmentation import READERS, build
+from fullconv.lib.dataset.image import ImageError
+from fullconv.lib.dataset.imdb import DatasetError
+from fullconv.lib.dataset.segmentation import READERS, build
 
 SIZE = (6, 9)
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from lib.dataset import DatasetError, build, filter_roidb, shapes
-from lib.dataset.image import read_image
-from lib.dataset.shapes_scene import CLASSES, HEIGHT, MAX_OBJECTS, MIN_AREA, WIDTH, draw_scene
-from lib.mask.mask_cache import load_masks
+from fullconv.lib.dataset import DatasetError, build, filter_roidb, shapes
+from fullconv.lib.dataset.image import read_image
+from fullconv.lib.dataset.shapes_scene import CLASSES, HEIGHT, MAX_OBJECTS, MIN_AREA, WIDTH, draw_scene
+from fullconv.lib.mask.mask_cache import load_masks
 
 
 @pytest.fixture(scope="module")

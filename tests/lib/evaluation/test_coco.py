@@ -10,8 +10,8 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from lib.evaluation.coco import SUMMARY, evaluate_coco, format_table
-from lib.evaluation.sanity import EvaluationError
+from fullconv.lib.evaluation.coco import SUMMARY, evaluate_coco, format_table
+from fullconv.lib.evaluation.sanity import EvaluationError
 
 CLASSES = ["__background__", "person", "kite", "skis"]
 CATEGORY_IDS = [1, 38, 35]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lib.evaluation.sanity import (
+from fullconv.lib.evaluation.sanity import (
     EvaluationError,
     check_categories,
     check_image_ids,

@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from lib.dataset.segmentation import build
-from lib.evaluation.sanity import EvaluationError
-from lib.evaluation.score_segmentation import main, write_report
-from lib.evaluation.segmentation import SegmentationEvaluator
-from lib.utils.segmentation_picture import write_palette_png
+from fullconv.lib.dataset.segmentation import build
+from fullconv.lib.evaluation.sanity import EvaluationError
+from fullconv.lib.evaluation.score_segmentation import main, write_report
+from fullconv.lib.evaluation.segmentation import SegmentationEvaluator
+from fullconv.lib.utils.segmentation_picture import write_palette_png
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from lib.evaluation.sanity import EvaluationError
-from lib.evaluation.sds_mapr import (
+from fullconv.lib.evaluation.sanity import EvaluationError
+from fullconv.lib.evaluation.sds_mapr import (
     crop_segment,
     evaluate_sds,
     format_table,
@@ -168,9 +168,7 @@ def test_a_score_of_zero_comes_with_its_cause(caplog):
     truth = one_each(np.random.RandomState(0))
     boxes, masks = perfect(truth)
     with caplog.at_level(logging.WARNING):
-        evaluate_sds(
-            truth, CLASSES, [boxes[0], boxes[2], boxes[1], boxes[3]], [masks[0], masks[2], masks[1], masks[3]]
-        )
+        evaluate_sds(truth, CLASSES, [boxes[0], boxes[2], boxes[1], boxes[3]], [masks[0], masks[2], masks[1], masks[3]])
     assert "the order of classes differs" in caplog.text
     caplog.clear()
     resized = [[b * [1.6, 1.6, 1.6, 1.6, 1] for b in row] for row in boxes]

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lib.dataset.imdb import DatasetError
-from lib.dataset.segmentation import SegmentationSet
-from lib.evaluation.sanity import EvaluationError
-from lib.evaluation.segmentation import (
+from fullconv.lib.dataset.imdb import DatasetError
+from fullconv.lib.dataset.segmentation import SegmentationSet
+from fullconv.lib.evaluation.sanity import EvaluationError
+from fullconv.lib.evaluation.segmentation import (
     SegmentationEvaluator,
     confusion_matrix,
     format_table,

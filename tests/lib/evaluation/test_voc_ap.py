@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.evaluation.voc_ap import precision_recall, voc_ap
+from fullconv.lib.evaluation.voc_ap import precision_recall, voc_ap
 
 
 def slow_area(hits, num_gt):

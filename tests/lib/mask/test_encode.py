@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from lib.mask.encode import encode_mask, encode_masks, mask_to_polygons, paste_mask
-from lib.mask.polygon import polygons_to_mask, segmentation_to_mask
+from fullconv.lib.mask.encode import encode_mask, encode_masks, mask_to_polygons, paste_mask
+from fullconv.lib.mask.polygon import polygons_to_mask, segmentation_to_mask
 
 
 def iou(a, b):

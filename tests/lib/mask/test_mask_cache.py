@@ -11,8 +11,8 @@ import hickle
 import numpy as np
 import pytest
 
-from lib.mask import mask_cache
-from lib.mask.mask_cache import MaskCacheError, MaskStore, cache_path, load_masks, read_masks, write_masks
+from fullconv.lib.mask import mask_cache
+from fullconv.lib.mask.mask_cache import MaskCacheError, MaskStore, cache_path, load_masks, read_masks, write_masks
 
 
 class Source:

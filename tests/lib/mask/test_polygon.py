@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
-from lib.mask.polygon import polygons_to_mask, rle_to_mask, segmentation_to_mask
+from fullconv.lib.mask.polygon import polygons_to_mask, rle_to_mask, segmentation_to_mask
 
 HEIGHT, WIDTH = 14, 17
 POINTS = st.lists(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lib.mask.transform import intersect_box_mask, mask_overlap, resize_masks
+from fullconv.lib.mask.transform import intersect_box_mask, mask_overlap, resize_masks
 
 
 def test_crop_is_the_pasted_mask():

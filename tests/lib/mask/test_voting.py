@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.mask_voting import make_rois
 from benchmarks.plain_voting import plain_mask_voting
-from lib.mask.voting import mask_voting
+from fullconv.lib.mask.voting import mask_voting
 
 RULES = ("cpu", "gpu")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from lib.network import layer as rows
-from lib.network.alexnet import alexnet_fcn
-from lib.network.compose import compose
+from fullconv.lib.network import layer as rows
+from fullconv.lib.network.alexnet import alexnet_fcn
+from fullconv.lib.network.compose import compose
 
 
 @pytest.mark.parametrize("width", [1.0, 0.125, 0.01])

@@ -6,11 +6,11 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from lib.core.optimizer import lr_multipliers, wd_multipliers
-from lib.network import layer as rows
-from lib.network.alexnet import alexnet_fcn
-from lib.network.compose import compose
-from lib.network.loss import pixel_softmax_loss
+from fullconv.lib.core.optimizer import lr_multipliers, wd_multipliers
+from fullconv.lib.network import layer as rows
+from fullconv.lib.network.alexnet import alexnet_fcn
+from fullconv.lib.network.compose import compose
+from fullconv.lib.network.loss import pixel_softmax_loss
 
 
 def lrn_network(channels, builtin):
@@ -130,11 +130,19 @@ def test_multipliers_are_stated_for_every_array():
     ]
     symbol = compose(layers)["up"]
     assert wd_multipliers(symbol) == {
-        "plain_weight": 1, "plain_bias": 1, "stated_weight": 1, "stated_bias": 0, "up_weight": 1,
-    }  # fmt: skip
+        "plain_weight": 1,
+        "plain_bias": 1,
+        "stated_weight": 1,
+        "stated_bias": 0,
+        "up_weight": 1,
+    }
     assert lr_multipliers(symbol) == {
-        "plain_weight": 1, "plain_bias": 1, "stated_weight": 1, "stated_bias": 2, "up_weight": 0,
-    }  # fmt: skip
+        "plain_weight": 1,
+        "plain_bias": 1,
+        "stated_weight": 1,
+        "stated_bias": 2,
+        "up_weight": 0,
+    }
 
 
 def test_mistakes_name_the_layer():

@@ -6,10 +6,10 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from lib.convert.surgery import upsample_filt
-from lib.network import layer as rows
-from lib.network.compose import compose
-from lib.network.coordinates import aligned_crop, coordinate_maps
+from fullconv.lib.convert.surgery import upsample_filt
+from fullconv.lib.network import layer as rows
+from fullconv.lib.network.compose import compose
+from fullconv.lib.network.coordinates import aligned_crop, coordinate_maps
 
 
 @pytest.mark.parametrize("pad, kernel", [(5, 4), (9, 4), (13, 8)])

@@ -4,9 +4,9 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from fcn.symbols import build, initial_params
-from lib.network import layer as rows
-from lib.network.receptive_field import dependence, reach
+from fullconv.fcn.symbols import build, initial_params
+from fullconv.lib.network import layer as rows
+from fullconv.lib.network.receptive_field import dependence, reach
 
 LAYERS = [
     rows.data("data", 1),

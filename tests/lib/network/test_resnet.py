@@ -4,8 +4,8 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from lib.network.norm import norm_of
-from lib.network.resnet import RESNETS, block_names, resnet_v1
+from fullconv.lib.network.norm import norm_of
+from fullconv.lib.network.resnet import RESNETS, block_names, resnet_v1
 
 PUBLISHED = ((1, 2, 2, 1), (1, 1, 1, 2))
 
@@ -40,8 +40,11 @@ def test_names_of_the_blocks():
 def test_sizes_of_the_published_stages():
     stages = resnet_v1("resnet_v1_101").features(mx.sym.Variable("data"), *PUBLISHED)
     assert shapes_of(stages, 600, 1000) == {
-        "res2": (1, 256, 150, 250), "res3": (1, 512, 75, 125), "res4": (1, 1024, 38, 63), "res5": (1, 2048, 38, 63),
-    }  # fmt: skip
+        "res2": (1, 256, 150, 250),
+        "res3": (1, 512, 75, 125),
+        "res4": (1, 1024, 38, 63),
+        "res5": (1, 2048, 38, 63),
+    }
 
 
 def test_every_channel_count_fills_the_fast_blocks():

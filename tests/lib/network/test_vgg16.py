@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from lib.network import layer as rows
-from lib.network.compose import compose
-from lib.network.vgg16 import scaled, vgg16_fcn
+from fullconv.lib.network import layer as rows
+from fullconv.lib.network.compose import compose
+from fullconv.lib.network.vgg16 import scaled, vgg16_fcn
 
 
 def expected_size(n):

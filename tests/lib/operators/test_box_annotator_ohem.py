@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from operator_cxx import c_library
+from fullconv.operator_cxx import c_library
 
 INPUTS = ("cls_score", "seg_pred", "bbox_pred", "labels", "mask_targets", "bbox_targets", "bbox_weights")
 LOSS_WEIGHT = (1.0, 10.0, 1.0)
@@ -138,7 +138,7 @@ def test_nan_losses_come_first():
 def test_mxnet_forward_and_zero_gradient(grad_req, label_shape):
     import mxnet as mx
 
-    from lib.operators.box_annotator_ohem import box_annotator_ohem
+    from fullconv.lib.operators.box_annotator_ohem import box_annotator_ohem
 
     inputs = make_inputs(np.random.RandomState(4), 40)
     expected = run_c(inputs, 6, images=2)
@@ -167,7 +167,7 @@ def test_mxnet_forward_and_zero_gradient(grad_req, label_shape):
 def test_mxnet_errors_name_operator_and_value(change, words):
     import mxnet as mx
 
-    from lib.operators.box_annotator_ohem import box_annotator_ohem
+    from fullconv.lib.operators.box_annotator_ohem import box_annotator_ohem
 
     inputs = make_inputs(np.random.RandomState(4), 40)
     with pytest.raises(mx.MXNetError, match=f"(?s)fullconv_box_annotator_ohem: .*{words}"):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from operator_cxx import c_library
+from fullconv.operator_cxx import c_library
 
 INPUTS = ("rois", "bbox_delta", "cls_prob", "im_info")
 MEANS, STDS = (0.1, 0.0, -0.1, 0.0), (0.2, 0.1, 0.5, 0.25)
@@ -88,7 +88,7 @@ def test_senseless_values_stay_in_bounds(value, class_agnostic):
 def test_mxnet_forward_and_zero_gradient(grad_req, class_agnostic):
     import mxnet as mx
 
-    from lib.operators.box_parser import box_parser
+    from fullconv.lib.operators.box_parser import box_parser
 
     inputs = make_inputs(np.random.RandomState(2))
     options = {"means": MEANS, "stds": STDS, "class_agnostic": class_agnostic}
@@ -114,7 +114,7 @@ def test_mxnet_forward_and_zero_gradient(grad_req, class_agnostic):
 def test_mxnet_errors_name_operator_and_value(change, words):
     import mxnet as mx
 
-    from lib.operators.box_parser import box_parser
+    from fullconv.lib.operators.box_parser import box_parser
 
     inputs = make_inputs(np.random.RandomState(2))
     with pytest.raises(mx.MXNetError, match=f"(?s)fullconv_box_parser: .*{words}"):
@@ -124,7 +124,7 @@ def test_mxnet_errors_name_operator_and_value(change, words):
 def test_mxnet_too_few_columns():
     import mxnet as mx
 
-    from lib.operators.box_parser import box_parser
+    from fullconv.lib.operators.box_parser import box_parser
 
     inputs = make_inputs(np.random.RandomState(2))
     inputs["bbox_delta"] = inputs["bbox_delta"][:, :8]

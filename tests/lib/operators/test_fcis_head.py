@@ -6,7 +6,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from lib.operators.fcis_head import fcis_head, fcis_head_composed
+from fullconv.lib.operators.fcis_head import fcis_head, fcis_head_composed
 
 
 def maps_and_rois(classes: int, count: int) -> list:

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from mxnet.test_utils import check_numeric_gradient
 
-from lib.operators.channel_operator import group_max, group_pick, group_softmax
-from lib.operators.psroi_pooling import psroi_pooling
+from fullconv.lib.operators.channel_operator import group_max, group_pick, group_softmax
+from fullconv.lib.operators.psroi_pooling import psroi_pooling
 
 X, AUX = mx.sym.Variable("x"), mx.sym.Variable("aux")
 SHAPE = (2, 8, 4, 5)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from mxnet.test_utils import check_numeric_gradient
 
-from lib.operators.group_norm import group_norm
+from fullconv.lib.operators.group_norm import group_norm
 
 SHAPE, GROUPS = (2, 6, 4, 5), 3
 X = mx.sym.Variable("data")

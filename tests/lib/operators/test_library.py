@@ -14,9 +14,9 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-import lib.operators
-from lib.operators import library, selftest
-from lib.operators.psroi_pooling import psroi_pooling
+from fullconv.lib import operators
+from fullconv.lib.operators import library, selftest
+from fullconv.lib.operators.psroi_pooling import psroi_pooling
 
 ROOT = Path(__file__).resolve().parents[3]
 GROUP_MAX = "mx.sym.contrib.ChannelOperator(x, op_type='Group_Max', group=1)"
@@ -37,11 +37,13 @@ def run(code: str, **environment: str) -> subprocess.CompletedProcess:
 def test_reload_any_number_of_times() -> None:
     for _ in range(4):
         importlib.reload(library)
-        importlib.reload(lib.operators)
+        importlib.reload(operators)
     assert mx.nd.contrib.ChannelOperator(mx.nd.ones((1, 2, 1, 1)), op_type="Group_Max", group=1).shape == (1, 1, 1, 1)
 
 
-@pytest.mark.parametrize("first", ["import mxnet as mx; import lib.operators", "import lib.operators, mxnet as mx"])
+@pytest.mark.parametrize(
+    "first", ["import mxnet as mx; import fullconv.lib.operators", "import fullconv.lib.operators, mxnet as mx"]
+)
 def test_order_of_imports(first: str) -> None:
     done = run(first + FAN_OUT)
     assert (done.stdout.split(), done.stderr) == (["12.0"], "")
@@ -49,12 +51,12 @@ def test_order_of_imports(first: str) -> None:
 
 def test_bound_too_early_is_reported() -> None:
     early = "x = mx.sym.Variable('x'); (x * 2).simple_bind(mx.cpu(), x=(1,)).backward(mx.nd.ones((1,)))"
-    done = run(f"import mxnet as mx\n{early}\nimport lib.operators\n")
-    assert "RuntimeWarning: MXNet bound an executor before lib.operators was imported" in done.stderr
+    done = run(f"import mxnet as mx\n{early}\nimport fullconv.lib.operators\n")
+    assert "RuntimeWarning: MXNet bound an executor before fullconv.lib.operators was imported" in done.stderr
 
 
 def test_missing_library() -> None:
-    done = run("import lib.operators", FULLCONV_LIBRARY="/nowhere/libfullconv.so")
+    done = run("import fullconv.lib.operators", FULLCONV_LIBRARY="/nowhere/libfullconv.so")
     assert done.returncode != 0
     assert "the operator library /nowhere/libfullconv.so does not exist: run `sh init.sh`" in done.stderr
 
@@ -62,7 +64,7 @@ def test_missing_library() -> None:
 def test_not_a_library(tmp_path: Path) -> None:
     damaged = tmp_path / "libfullconv.so"
     damaged.write_bytes(b"\x7fELF, but cut short")
-    done = run("import lib.operators", FULLCONV_LIBRARY=str(damaged))
+    done = run("import fullconv.lib.operators", FULLCONV_LIBRARY=str(damaged))
     assert f"cannot load {damaged}" in done.stderr and "Rebuild it with `sh init.sh`" in done.stderr
 
 

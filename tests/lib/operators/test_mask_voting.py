@@ -4,8 +4,8 @@ import mxnet as mx
 import numpy as np
 
 from benchmarks.mask_voting import make_rois
-from lib.mask.voting import mask_voting as vote
-from lib.operators.mask_voting import mask_voting
+from fullconv.lib.mask.voting import mask_voting as vote
+from fullconv.lib.operators.mask_voting import mask_voting
 
 
 def test_equals_library():

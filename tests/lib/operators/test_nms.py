@@ -3,8 +3,8 @@
 import mxnet as mx
 import numpy as np
 
-from lib.nms.nms import gpu_nms
-from lib.operators.nms import nms
+from fullconv.lib.nms.nms import gpu_nms
+from fullconv.lib.operators.nms import nms
 
 
 def make_dets(n=200, seed=0):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from operator_cxx import c_library
+from fullconv.operator_cxx import c_library
 
 
 def pointer(array):

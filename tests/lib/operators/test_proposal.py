@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from operator_cxx import c_library
+from fullconv.operator_cxx import c_library
 
 SCALES, RATIOS = (8.0, 16.0), (0.5, 1.0, 2.0)
 ANCHORS = len(SCALES) * len(RATIOS)
@@ -161,7 +161,7 @@ def test_images_do_not_influence_each_other():
 def symbol_and_inputs():
     import mxnet as mx
 
-    from lib.operators.proposal import proposal
+    from fullconv.lib.operators.proposal import proposal
 
     names = ("cls_prob", "bbox_pred", "im_info", "seed")
     rois, score = proposal(
@@ -215,7 +215,7 @@ def test_mxnet_devices_run_concurrently():
 def test_mxnet_errors_name_operator_and_value(change, words):
     import mxnet as mx
 
-    from lib.operators.proposal import proposal
+    from fullconv.lib.operators.proposal import proposal
 
     inputs = map(mx.nd.array, make_inputs(np.random.RandomState(5), 1, 6, 5))
     with pytest.raises(mx.MXNetError, match=f"(?s)fullconv_proposal: .*{words}"):

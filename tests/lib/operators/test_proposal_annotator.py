@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from operator_cxx import c_library
+from fullconv.operator_cxx import c_library
 
 OUTPUTS = ("rois", "label", "bbox_target", "bbox_weight", "mask_target")
 DEFAULTS = {
@@ -241,7 +241,7 @@ def test_senseless_values_stay_in_bounds(value, fg_thresh):
 def symbol_and_inputs(changes):
     import mxnet as mx
 
-    from lib.operators.proposal_annotator import proposal_annotator
+    from fullconv.lib.operators.proposal_annotator import proposal_annotator
 
     names = ("rois", "gt_boxes", "gt_masks", "seed")
     outputs = proposal_annotator(*map(mx.sym.Variable, names), name="annotator", **{**DEFAULTS, **changes})
@@ -294,7 +294,7 @@ def test_mxnet_devices_run_concurrently():
 def test_mxnet_errors_name_operator_and_value(change, words):
     import mxnet as mx
 
-    from lib.operators.proposal_annotator import proposal_annotator
+    from fullconv.lib.operators.proposal_annotator import proposal_annotator
 
     inputs = make_inputs(np.random.RandomState(5), 2, 30, 3)
     with pytest.raises(mx.MXNetError, match=f"(?s)fullconv_proposal_annotator: .*{words}"):

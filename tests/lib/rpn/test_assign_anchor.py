@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from lib.bbox.overlaps import bbox_overlaps
-from lib.rpn.anchors import anchor_grid, generate_anchors
-from lib.rpn.assign_anchor import AnchorConfig, assign_anchor
+from fullconv.lib.bbox.overlaps import bbox_overlaps
+from fullconv.lib.rpn.anchors import anchor_grid, generate_anchors
+from fullconv.lib.rpn.assign_anchor import AnchorConfig, assign_anchor
 
 IM_INFO = np.array([[160, 240, 1.0]], dtype=np.float32)
 CFG = AnchorConfig(scales=(2.0, 4.0))

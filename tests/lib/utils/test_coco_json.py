@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from lib.dataset.coco_categories import COCO_CATEGORIES
-from lib.mask.encode import paste_mask
-from lib.utils.coco_json import CocoFile
+from fullconv.lib.dataset.coco_categories import COCO_CATEGORIES
+from fullconv.lib.mask.encode import paste_mask
+from fullconv.lib.utils.coco_json import CocoFile
 
 SIZE = (60, 80)
 DISC = (np.hypot(*np.mgrid[-1:1:21j, -1:1:21j]) < 0.9).astype(np.float32)

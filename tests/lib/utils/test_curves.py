@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lib.utils.curves import epoch_starts, main, read_log, series, smooth, write_curves
+from fullconv.lib.utils.curves import epoch_starts, main, read_log, series, smooth, write_curves
 
 
 def records(count=60):

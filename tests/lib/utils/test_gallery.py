@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from lib.dataset.imdb import make_entry
-from lib.utils.gallery import Picture, collect, write_gallery, write_page
+from fullconv.lib.dataset.imdb import make_entry
+from fullconv.lib.utils.gallery import Picture, collect, write_gallery, write_page
 
 CLASSES = ["__background__", "cat", "dog"]
 GREY = np.full((60, 80, 3), 128, dtype=np.uint8)

@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 
-from lib.utils.logger import RunLogger
+from fullconv.lib.utils.logger import RunLogger
 
 
 def test_lines_and_records(tmp_path, capsys):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lib.utils.confusion_picture import confusion_picture
-from lib.utils.segmentation_picture import colorize, legend, make_palette, overlay, write_palette_png
+from fullconv.lib.utils.confusion_picture import confusion_picture
+from fullconv.lib.utils.segmentation_picture import colorize, legend, make_palette, overlay, write_palette_png
 
 
 def test_palette_begins_like_vocs():

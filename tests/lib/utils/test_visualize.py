@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.utils.visualize import draw_detections, instance_colors, side_by_side, with_caption
+from fullconv.lib.utils.visualize import draw_detections, instance_colors, side_by_side, with_caption
 
 GREY = np.full((120, 160, 3), 128, dtype=np.uint8)
 DISC = np.hypot(*np.mgrid[-1:1:21j, -1:1:21j]) < 0.8

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from lib.rpn.anchors import anchor_grid, generate_anchors
+from fullconv.lib.rpn.anchors import anchor_grid, generate_anchors
 
 
 def test_generate_anchors(fcis_reference):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lib.rpn.assign_anchor import AnchorConfig, assign_anchor
+from fullconv.lib.rpn.assign_anchor import AnchorConfig, assign_anchor
 
 SETTINGS = {"clobber": {"clobber_positives": True}, "smallbatch": {"batch_size": 16}}
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lib.bbox.overlaps import bbox_overlaps
+from fullconv.lib.bbox.overlaps import bbox_overlaps
 
 
 def test_overlaps_are_exact(fcis_reference):

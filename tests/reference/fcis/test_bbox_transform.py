@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from lib.bbox.transform import clip_boxes, decode_boxes, encode_boxes, filter_boxes, remove_repetition
+from fullconv.lib.bbox.transform import clip_boxes, decode_boxes, encode_boxes, filter_boxes, remove_repetition
 
 
 @pytest.fixture

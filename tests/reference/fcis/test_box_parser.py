@@ -3,7 +3,7 @@
 import mxnet as mx
 import numpy as np
 
-from lib.operators.box_parser import box_parser
+from fullconv.lib.operators.box_parser import box_parser
 
 # How each output was made: the recorded file's README.
 SETTINGS = {

@@ -8,7 +8,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-import lib.operators  # noqa: F401  (registers mx.nd.contrib.ChannelOperator)
+import fullconv.lib.operators  # noqa: F401  (registers mx.nd.contrib.ChannelOperator)
 
 
 @pytest.fixture(scope="module")

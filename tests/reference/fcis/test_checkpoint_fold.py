@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lib.bbox.fold import fold_bbox_normalization
+from fullconv.lib.bbox.fold import fold_bbox_normalization
 
 
 def test_folded_weights(fcis_reference):

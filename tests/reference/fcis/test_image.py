@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lib.dataset.image import resize_image, scale_boxes, tensor_to_image, to_tensor
+from fullconv.lib.dataset.image import resize_image, scale_boxes, tensor_to_image, to_tensor
 
 # The original's network.PIXEL_MEANS (B, G, R), which the recorded tensors were made with.
 PIXEL_MEANS = (103.06, 115.90, 123.15)

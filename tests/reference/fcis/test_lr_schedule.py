@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lib.core.optimizer import WarmupMultiFactorSchedule
+from fullconv.lib.core.optimizer import WarmupMultiFactorSchedule
 
 SETTINGS = {
     "a": WarmupMultiFactorSchedule(5e-4, [40, 60], 0.1, warmup_step=10, warmup_lr=5e-5),

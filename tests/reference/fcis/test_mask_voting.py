@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from lib.mask.transform import mask_aggregation, mask_overlap
-from lib.mask.voting import mask_voting
+from fullconv.lib.mask.transform import mask_aggregation, mask_overlap
+from fullconv.lib.mask.voting import mask_voting
 
 TOLERANCE = 1e-5
 

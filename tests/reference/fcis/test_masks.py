@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from lib.mask.encode import encode_masks, paste_mask
-from lib.mask.polygon import polygons_to_mask, rle_to_mask
-from lib.mask.transform import resize_masks
+from fullconv.lib.mask.encode import encode_masks, paste_mask
+from fullconv.lib.mask.polygon import polygons_to_mask, rle_to_mask
+from fullconv.lib.mask.transform import resize_masks
 
 BOUNDARY = 1e-3
 

@@ -3,7 +3,7 @@
 import mxnet as mx
 import numpy as np
 
-from fcis.metric import GLOSSARY, OUTPUT_NAMES, fcis_metrics
+from fullconv.fcis.metric import GLOSSARY, OUTPUT_NAMES, fcis_metrics
 
 
 def test_one_update(fcis_reference):

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from lib.nms.nms import gpu_nms, nms, py_nms
+from fullconv.lib.nms.nms import gpu_nms, nms, py_nms
 
 RULES = {"py": (nms, py_nms), "gpu": (gpu_nms,)}
 

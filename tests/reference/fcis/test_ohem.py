@@ -7,7 +7,7 @@ compared, everywhere else the outputs.
 import mxnet as mx
 import numpy as np
 
-from lib.operators.box_annotator_ohem import box_annotator_ohem
+from fullconv.lib.operators.box_annotator_ohem import box_annotator_ohem
 
 INPUTS = ("cls_score", "seg_pred", "bbox_pred", "labels", "mask_targets", "bbox_targets", "bbox_weights")
 OUTPUTS = ("labels", "mask_targets", "bbox_weights")

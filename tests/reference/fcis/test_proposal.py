@@ -3,7 +3,7 @@
 import mxnet as mx
 import numpy as np
 
-from lib.operators.proposal import proposal
+from fullconv.lib.operators.proposal import proposal
 
 
 def cases_of(data, suffix):

@@ -8,7 +8,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from lib.operators.psroi_pooling import psroi_pooling
+from fullconv.lib.operators.psroi_pooling import psroi_pooling
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ Settings that the file does not record are those of the published configuration 
 import mxnet as mx
 import numpy as np
 
-from lib.operators.proposal_annotator import proposal_annotator
+from fullconv.lib.operators.proposal_annotator import proposal_annotator
 
 OUTPUTS = ("rois", "label", "bbox_target", "bbox_weight", "mask_target")
 SETTINGS = {"gapall": {"gap_select_from_all": True}, "ignoregap": {"ignore_gap": True}}

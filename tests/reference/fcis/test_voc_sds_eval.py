@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lib.evaluation.sds_mapr import evaluate_sds, sds_curves
-from lib.evaluation.voc_ap import voc_ap
+from fullconv.lib.evaluation.sds_mapr import evaluate_sds, sds_curves
+from fullconv.lib.evaluation.voc_ap import voc_ap
 
 
 def ground_truth(case):

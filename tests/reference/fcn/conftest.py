@@ -10,9 +10,9 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from fcn.symbols import FCN, NETWORKS, network_of
-from lib.convert import caffe
-from lib.network.compose import compose
+from fullconv.fcn.symbols import FCN, NETWORKS, network_of
+from fullconv.lib.convert import caffe
+from fullconv.lib.network.compose import compose
 
 
 class Slim(NamedTuple):

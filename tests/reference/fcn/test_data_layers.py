@@ -6,9 +6,9 @@ import re
 import numpy as np
 import pytest
 
-from fcn.loader import SegmentationLoader
-from fcn.sampling import indices
-from lib.dataset.segmentation import build
+from fullconv.fcn.loader import SegmentationLoader
+from fullconv.fcn.sampling import indices
+from fullconv.lib.dataset.segmentation import build
 
 SETS = {  # prefix of the recorded keys -> the set's name, folder and options
     "voc_val": ("voc", "seg11valid", "voc", {}),

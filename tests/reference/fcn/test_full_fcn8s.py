@@ -8,8 +8,8 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from fcn.symbols import network_of
-from lib.network.compose import compose
+from fullconv.fcn.symbols import network_of
+from fullconv.lib.network.compose import compose
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import re
 import numpy as np
 import pytest
 
-from lib.convert import caffe
-from lib.network.layer import without
+from fullconv.lib.convert import caffe
+from fullconv.lib.network.layer import without
 
 
 def test_scores_and_blobs(slim_network, network):

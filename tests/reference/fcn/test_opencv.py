@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from lib.convert import caffe
-from lib.network.layer import without
+from fullconv.lib.convert import caffe
+from fullconv.lib.network.layer import without
 
 TOLERANCE = 1e-3
 

@@ -7,8 +7,8 @@ import re
 import mxnet as mx
 import numpy as np
 
-from lib.network import layer as rows
-from lib.network.compose import compose
+from fullconv.lib.network import layer as rows
+from fullconv.lib.network.compose import compose
 
 
 def run(row, arrays, params=()):

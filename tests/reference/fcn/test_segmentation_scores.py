@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from lib.evaluation.segmentation import confusion_matrix, original_log, scores, softmax_loss
+from fullconv.lib.evaluation.segmentation import confusion_matrix, original_log, scores, softmax_loss
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ import re
 import mxnet as mx
 import numpy as np
 
-from lib.core.trainer import Trainer
-from lib.network import layer as rows
-from lib.network.compose import compose
+from fullconv.lib.core.trainer import Trainer
+from fullconv.lib.network import layer as rows
+from fullconv.lib.network.compose import compose
 
 
 def rate(case, step):
@@ -29,9 +29,14 @@ def trainer_of(case, arrays):
         rows.softmax_loss("loss", "score", "label", normalization, 255),
     ]
     trainer = Trainer(
-        compose(layers)["loss"], [mx.cpu()], {"data": data.shape, "label": label.shape}, momentum=case["mom"],
-        wd=case["wd"], accumulate=case["it"], rescale_grad=1 / case["it"],
-    )  # fmt: skip
+        compose(layers)["loss"],
+        [mx.cpu()],
+        {"data": data.shape, "label": label.shape},
+        momentum=case["mom"],
+        wd=case["wd"],
+        accumulate=case["it"],
+        rescale_grad=1 / case["it"],
+    )
     trainer.set_params({"score_weight": mx.nd.array(weight), "score_bias": mx.nd.array(arrays["b0"])}, {})
     return trainer
 

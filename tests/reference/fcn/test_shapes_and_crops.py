@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import mxnet as mx
 
-from fcn.symbols import build
-from lib.network.compose import compose
+from fullconv.fcn.symbols import build
+from fullconv.lib.network.compose import compose
 
 
 def sizes(net, height, width):

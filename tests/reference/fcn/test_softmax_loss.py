@@ -7,12 +7,17 @@ import re
 import mxnet as mx
 import numpy as np
 
-from lib.network.loss import pixel_softmax_loss
+from fullconv.lib.network.loss import pixel_softmax_loss
 
 OURS = {
-    "norm_false": "batch", "norm_true": "valid", "default": "valid",
-    "full": "full", "none": "none", "batch": "batch", "valid": "valid",
-}  # fmt: skip
+    "norm_false": "batch",
+    "norm_true": "valid",
+    "default": "valid",
+    "full": "full",
+    "none": "none",
+    "batch": "batch",
+    "valid": "valid",
+}
 
 
 def run(score, label, normalization):

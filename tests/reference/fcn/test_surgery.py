@@ -8,10 +8,10 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from lib.convert import surgery
-from lib.convert.errors import ConvertError
-from lib.network import layer as rows
-from lib.network.compose import compose
+from fullconv.lib.convert import surgery
+from fullconv.lib.convert.errors import ConvertError
+from fullconv.lib.network import layer as rows
+from fullconv.lib.network.compose import compose
 
 
 def params(arrays, prefix):
@@ -36,8 +36,13 @@ def test_transplant(fcn_reference, fcn_json, before, after, suffix, log):
     """Equal to the original wherever element counts agree; where they do not, it repeats silently and we refuse."""
     arrays, lines = fcn_reference("surgery"), fcn_json("surgery_logs")[log].splitlines()
     old, new, expected = (params(arrays, prefix) for prefix in ("old_", before, after))
-    clash = sorted({n.rsplit("_", 1)[0] for n in old if n.replace("_", f"{suffix}_", 1) in new
-                    and old[n].size != new[n.replace("_", f"{suffix}_", 1)].size})  # fmt: skip
+    clash = sorted(
+        {
+            n.rsplit("_", 1)[0]
+            for n in old
+            if n.replace("_", f"{suffix}_", 1) in new and old[n].size != new[n.replace("_", f"{suffix}_", 1)].size
+        }
+    )
     assert clash
     with pytest.raises(ConvertError) as error:
         surgery.transplant(new, old, suffix)

@@ -11,7 +11,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from lib.core.trainer import Trainer
+from fullconv.lib.core.trainer import Trainer
 
 SETTLED_STEPS = {"siftflow-fcn16s": 8}
 """Caffe itself does not repeat the last two steps of this one to better than 2e-3 (a near-tie in max pooling)."""
@@ -31,9 +31,14 @@ def test_ten_steps(slim_network, fcn_reference, fcn_json, name):
     batch = {**slim.images(), **slim.labels()}
     repeats = solver["iter_size"]
     trainer = Trainer(
-        slim.net.train_symbol(), [mx.cpu()], {n: a.shape for n, a in batch.items()}, momentum=solver["momentum"],
-        wd=solver["weight_decay"], accumulate=repeats, rescale_grad=1 / repeats,
-    )  # fmt: skip
+        slim.net.train_symbol(),
+        [mx.cpu()],
+        {n: a.shape for n, a in batch.items()},
+        momentum=solver["momentum"],
+        wd=solver["weight_decay"],
+        accumulate=repeats,
+        rescale_grad=1 / repeats,
+    )
     trainer.set_params({n: mx.nd.array(a) for n, a in slim.params.items()}, {})
     losses = []
     for _ in range(solver["steps"]):

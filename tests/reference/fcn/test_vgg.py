@@ -8,9 +8,9 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from fcn.symbols import FCN, NETWORKS, initial_params
-from lib.convert import caffe, surgery
-from lib.network.compose import compose
+from fullconv.fcn.symbols import FCN, NETWORKS, initial_params
+from fullconv.lib.convert import caffe, surgery
+from fullconv.lib.network.compose import compose
 
 
 @pytest.fixture(scope="module")
