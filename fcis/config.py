@@ -2,7 +2,7 @@
 
 Names and defaults are the original's, so that its published yaml files load unchanged; keys that only this
 implementation has stand at the end of each group, under "ours". Yaml files change them, and so do
-`--set KEY VALUE` and trailing `KEY VALUE` words. `lib.core.config` says how values are read.
+`--set KEY VALUE` and trailing `KEY VALUE` words. `lib.experiment.config` says how values are read.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any, Optional, Set
 import numpy as np
 from easydict import EasyDict
 
-from fullconv.lib.core import config as base
-from fullconv.lib.core.config import ConfigError
+from fullconv.lib.experiment import config as base
+from fullconv.lib.experiment.config import ConfigError
 
 
 def load(path: Optional[str] = None, overrides: base.Overrides = ()) -> EasyDict:

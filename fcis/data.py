@@ -7,7 +7,7 @@ from typing import List
 
 from fullconv.fcis.symbols.fcis import GROUP
 from fullconv.lib import dataset
-from fullconv.lib.dataset.imdb import IMDB, append_flipped, filter_roidb
+from fullconv.lib.dataset.detection.imdb import IMDB, append_flipped, filter_roidb
 
 CLASS_UNITS = {"fcis_cls_seg_weight": ("classes", 2 * GROUP * GROUP)}
 """The array whose first axis tells a checkpoint's class count, and its channels per class (`match_params`)."""
@@ -58,6 +58,6 @@ def training_roidb(imdb: IMDB, config) -> List[dict]:
     if not kept:
         raise ValueError(
             f"{imdb.name}: none of its {len(roidb)} images has an object to train on; "
-            "`python -m fullconv.lib.dataset.check` lists what was found"
+            "`python -m fullconv.lib.tools.check` lists what was found"
         )
     return kept

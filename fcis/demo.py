@@ -24,16 +24,17 @@ from fullconv.fcis import config as fcis_config  # noqa: E402
 from fullconv.fcis.loader import check_elongation  # noqa: E402
 from fullconv.fcis.symbols.fcis import GROUP  # noqa: E402
 from fullconv.fcis.tester import Detector  # noqa: E402
-from fullconv.lib.core import checkpoint, experiment  # noqa: E402
-from fullconv.lib.core.config import parse_overrides  # noqa: E402
+from fullconv.lib.core import checkpoint  # noqa: E402
 from fullconv.lib.core.devices import parse_devices  # noqa: E402
-from fullconv.lib.dataset.coco_categories import COCO_CATEGORIES  # noqa: E402
+from fullconv.lib.dataset.detection.coco_categories import COCO_CATEGORIES  # noqa: E402
+from fullconv.lib.dataset.detection.pascal_voc import VOC_CLASSES  # noqa: E402
 from fullconv.lib.dataset.image import ImageError  # noqa: E402
-from fullconv.lib.dataset.pascal_voc import VOC_CLASSES  # noqa: E402
-from fullconv.lib.utils.coco_json import CocoFile  # noqa: E402
-from fullconv.lib.utils.gallery import Picture, write_page  # noqa: E402
-from fullconv.lib.utils.image_files import DEMO_FOLDER, UsageError, find_images, read_upright  # noqa: E402
-from fullconv.lib.utils.visualize import draw_detections  # noqa: E402
+from fullconv.lib.dataset.image_files import DEMO_FOLDER, UsageError, find_images, read_upright  # noqa: E402
+from fullconv.lib.evaluation.coco_json import CocoFile  # noqa: E402
+from fullconv.lib.experiment import command_line as experiment  # noqa: E402
+from fullconv.lib.experiment.config import parse_overrides  # noqa: E402
+from fullconv.lib.visualize.gallery import Picture, write_page  # noqa: E402
+from fullconv.lib.visualize.instances import draw_detections  # noqa: E402
 
 PUBLISHED = "model/fcis_coco"
 PUBLISHED_CFG = ROOT / "experiments" / "fcis" / "cfgs" / "fcis_coco_demo.yaml"

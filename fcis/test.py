@@ -12,13 +12,15 @@ from fullconv.fcis import config as fcis_config
 from fullconv.fcis.data import build_imdb, check_classes
 from fullconv.fcis.tester import Detector, detect_all
 from fullconv.fcis.train_end2end import model_prefix
-from fullconv.lib.core import atomic, checkpoint, experiment
-from fullconv.lib.core import config as base
-from fullconv.lib.core.detections import load_detections, save_detections
-from fullconv.lib.core.testing import epoch_to_test
+from fullconv.lib.core import checkpoint
 from fullconv.lib.dataset.image import read_image
-from fullconv.lib.utils.gallery import write_gallery
+from fullconv.lib.experiment import command_line as experiment
+from fullconv.lib.experiment import config as base
+from fullconv.lib.experiment.testing import epoch_to_test
+from fullconv.lib.structures.detections import load_detections, save_detections
+from fullconv.lib.utils import atomic
 from fullconv.lib.utils.logger import RunLogger
+from fullconv.lib.visualize.gallery import write_gallery
 
 GALLERY_IMAGES = 32
 """Pictures written without --vis; with it, every tested image gets one."""

@@ -14,7 +14,7 @@ from fullconv.lib.bbox.transform import clip_boxes
 from fullconv.lib.core.loader import prefetch
 from fullconv.lib.core.matching import expected_shapes, match_params
 from fullconv.lib.core.predictor import Predictor
-from fullconv.lib.core.testing import StepClock, in_turn
+from fullconv.lib.experiment.testing import StepClock, in_turn
 from fullconv.lib.mask.voting import mask_voting
 from fullconv.lib.nms.nms import nms
 

@@ -15,11 +15,11 @@ from fullconv.fcis.metric import OUTPUT_NAMES, fcis_metrics
 from fullconv.fcis.symbols.fcis import FCIS, GROUP
 from fullconv.fcis.weights import start_weights
 from fullconv.lib.bbox.fold import fold_bbox_normalization
-from fullconv.lib.core import config as base
-from fullconv.lib.core import experiment
 from fullconv.lib.core.optimizer import WarmupMultiFactorSchedule
-from fullconv.lib.core.session import Session
 from fullconv.lib.core.trainer import Trainer
+from fullconv.lib.experiment import command_line as experiment
+from fullconv.lib.experiment import config as base
+from fullconv.lib.experiment.session import Session
 
 
 def model_prefix(config, cfg_path: str) -> Path:
@@ -40,7 +40,7 @@ def schedule(config, roidb_size: int, images_per_update: int) -> WarmupMultiFact
 
 
 class Training(Session):
-    """FCIS being trained: network, roidb and the files of `lib.core.session.Session`."""
+    """FCIS being trained: network, roidb and the files of `lib.experiment.session.Session`."""
 
     units = CLASS_UNITS
 

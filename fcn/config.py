@@ -1,7 +1,7 @@
 """Every configuration key of FCN with its default.
 
-Yaml files change them, and so do `--set KEY VALUE` and trailing `KEY VALUE` words; `lib.core.config` says how values
-are read. Values said to be "per stage" are comma separated: one for every network of `symbol`, or one for all.
+Yaml files change them, and so do `--set KEY VALUE` and trailing `KEY VALUE` words; `lib.experiment.config` says how
+values are read. Values said to be "per stage" are comma separated: one for every network of `symbol`, or one for all.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from easydict import EasyDict
 
 from fullconv.fcn.sampling import BALANCED, ORDERS
 from fullconv.fcn.symbols import CLASSIFIER, NETWORKS, build
-from fullconv.lib.core import config as base
-from fullconv.lib.core.config import ConfigError
 from fullconv.lib.core.optimizer import OPTIMIZERS
+from fullconv.lib.experiment import config as base
+from fullconv.lib.experiment.config import ConfigError
+from fullconv.lib.network.caffe.vgg16 import NORM_LEAST
 from fullconv.lib.network.loss import NORMALIZATIONS
-from fullconv.lib.network.vgg16 import NORM_LEAST
 
 
 def load(path: Optional[str] = None, overrides: base.Overrides = ()) -> EasyDict:

@@ -20,7 +20,7 @@ from fullconv.fcn.symbols import FCN, build, initial_params, network_of
 from fullconv.lib.convert import caffe, surgery
 from fullconv.lib.convert.errors import ConvertError
 from fullconv.lib.core import checkpoint
-from fullconv.lib.network.layer import without
+from fullconv.lib.network.caffe.layer import without
 
 Params = Dict[str, np.ndarray]
 

@@ -18,10 +18,10 @@ from fullconv.fcn.preprocess import input_tensor
 from fullconv.fcn.sampling import draw_evenly
 from fullconv.fcn.symbols import CLASSIFIER
 from fullconv.lib.core.loader import prefetch
-from fullconv.lib.dataset.imdb import DatasetError
-from fullconv.lib.dataset.label_files import VOID
-from fullconv.lib.dataset.segmentation import SegmentationSet
-from fullconv.lib.dataset.voc_segmentation import BACKGROUND
+from fullconv.lib.dataset.detection.imdb import DatasetError
+from fullconv.lib.dataset.segmentation.base import SegmentationSet
+from fullconv.lib.dataset.segmentation.label_files import VOID
+from fullconv.lib.dataset.segmentation.voc import BACKGROUND
 
 MIN_PIXELS = 200
 """Regions with less are not cut out."""

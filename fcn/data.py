@@ -9,9 +9,10 @@ import numpy as np
 from fullconv.fcn.config import words
 from fullconv.fcn.preprocess import DEMO_MEAN
 from fullconv.fcn.symbols import CLASSIFIER, FCN, Classifier, build
-from fullconv.lib.core.config import ConfigError
-from fullconv.lib.dataset import nyud, pascal_context, segmentation, siftflow
-from fullconv.lib.dataset.segmentation import SegmentationSet
+from fullconv.lib.dataset.segmentation import base as segmentation
+from fullconv.lib.dataset.segmentation import nyud, pascal_context, siftflow
+from fullconv.lib.dataset.segmentation.base import SegmentationSet
+from fullconv.lib.experiment.config import ConfigError
 
 
 def training_set(config) -> SegmentationSet:

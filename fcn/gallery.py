@@ -6,12 +6,12 @@ from typing import Iterator, Sequence
 
 import numpy as np
 
-from fullconv.lib.dataset.label_files import VOID
-from fullconv.lib.dataset.segmentation import SegmentationSet
-from fullconv.lib.dataset.voc_segmentation import BACKGROUND
-from fullconv.lib.utils.gallery import Picture
-from fullconv.lib.utils.segmentation_picture import legend, make_palette, overlay
-from fullconv.lib.utils.visualize import side_by_side
+from fullconv.lib.dataset.segmentation.base import SegmentationSet
+from fullconv.lib.dataset.segmentation.label_files import VOID
+from fullconv.lib.dataset.segmentation.voc import BACKGROUND
+from fullconv.lib.visualize.gallery import Picture
+from fullconv.lib.visualize.instances import side_by_side
+from fullconv.lib.visualize.segmentation import legend, make_palette, overlay
 
 
 def palette_of(classes: Sequence[str]) -> np.ndarray:

@@ -14,8 +14,8 @@ from fullconv.fcn.preprocess import input_tensor
 from fullconv.fcn.sampling import BALANCED, balanced_order, indices
 from fullconv.fcn.symbols import FCN
 from fullconv.lib.core.loader import collate, prefetch
-from fullconv.lib.dataset.label_files import VOID
-from fullconv.lib.dataset.segmentation import SegmentationSet
+from fullconv.lib.dataset.segmentation.base import SegmentationSet
+from fullconv.lib.dataset.segmentation.label_files import VOID
 
 Batch = Dict[str, np.ndarray]
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 DEMO_MEAN = np.array([104.00698793, 116.66876762, 122.67891434])
-"""B, G, R mean of the original's infer script; its training files round it (lib.dataset.segmentation)."""
+"""B, G, R mean of the original's infer script; its training files round it (lib.dataset.segmentation.base)."""
 
 
 def image_tensor(image: np.ndarray, mean: np.ndarray) -> np.ndarray:

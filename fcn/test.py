@@ -15,14 +15,15 @@ from fullconv.fcn.gallery import comparisons
 from fullconv.fcn.loader import SegmentationLoader, feeds
 from fullconv.fcn.tester import Segmenter, best_class
 from fullconv.fcn.train_end2end import model_prefix, snapshots
-from fullconv.lib.core import checkpoint, experiment
+from fullconv.lib.core import checkpoint
 from fullconv.lib.core.loader import prefetch
-from fullconv.lib.core.testing import StepClock, epoch_to_test, in_turn
-from fullconv.lib.dataset.label_files import read_label_png
-from fullconv.lib.evaluation.score_segmentation import write_report
+from fullconv.lib.dataset.segmentation.label_files import read_label_png
 from fullconv.lib.evaluation.segmentation import Scores, SegmentationEvaluator, format_table, original_log, softmax_loss
-from fullconv.lib.utils.gallery import write_page
+from fullconv.lib.experiment import command_line as experiment
+from fullconv.lib.experiment.testing import StepClock, epoch_to_test, in_turn
+from fullconv.lib.tools.score_segmentation import write_report
 from fullconv.lib.utils.logger import RunLogger
+from fullconv.lib.visualize.gallery import write_page
 
 GALLERY_IMAGES = 32
 """Pictures written without --vis; with it, every tested image gets one."""

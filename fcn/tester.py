@@ -10,7 +10,7 @@ import numpy as np
 from fullconv.fcn.symbols import FCN
 from fullconv.fcn.symbols.fcn import FIRST_STEP
 from fullconv.lib.core.predictor import Predictor
-from fullconv.lib.network.receptive_field import reach
+from fullconv.lib.network.caffe.receptive_field import reach
 
 Tensors = Mapping[str, np.ndarray]
 

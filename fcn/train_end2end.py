@@ -18,12 +18,13 @@ from fullconv.fcn.data import class_files, network_for, training_set
 from fullconv.fcn.loader import SegmentationLoader, Snapshots, feeds
 from fullconv.fcn.metric import fcn_metrics, output_names
 from fullconv.fcn.symbols import FCN, Classifier, initial_params, initial_statistics
-from fullconv.lib.core import checkpoint, experiment
-from fullconv.lib.core.config import parse_numbers
+from fullconv.lib.core import checkpoint
 from fullconv.lib.core.optimizer import PolySchedule, Schedule, WarmupMultiFactorSchedule
-from fullconv.lib.core.session import Session
 from fullconv.lib.core.trainer import Trainer
-from fullconv.lib.dataset.segmentation import SegmentationSet
+from fullconv.lib.dataset.segmentation.base import SegmentationSet
+from fullconv.lib.experiment import command_line as experiment
+from fullconv.lib.experiment.config import parse_numbers
+from fullconv.lib.experiment.session import Session
 
 
 def model_prefix(config, cfg_path: str) -> Path:

@@ -7,7 +7,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[2])  # where `fullconv` is, i
 
 from fullconv.fcis import config  # noqa: E402
 from fullconv.fcis.test import test  # noqa: E402
-from fullconv.lib.core import experiment  # noqa: E402
+from fullconv.lib.experiment import command_line as experiment  # noqa: E402
 
 if __name__ == "__main__":
     experiment.main(config.load, __doc__, test)

@@ -6,9 +6,9 @@ from typing import List
 
 from fullconv.fcn.symbols.fcn import FCN
 from fullconv.fcn.symbols.networks import VOC, Network
-from fullconv.lib.network import layer as rows
-from fullconv.lib.network.layer import WEIGHT_AND_BIAS, Layer
-from fullconv.lib.network.vgg16 import vgg16_classifier
+from fullconv.lib.network.caffe import layer as rows
+from fullconv.lib.network.caffe.layer import WEIGHT_AND_BIAS, Layer
+from fullconv.lib.network.caffe.vgg16 import vgg16_classifier
 
 CLASSIFIER = "vgg16-classifier"
 """Its name among the networks of a training."""

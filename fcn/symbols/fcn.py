@@ -15,12 +15,12 @@ import mxnet as mx
 
 from fullconv.fcn.symbols.networks import IGNORE_LABEL, NETWORKS, Head, Network
 from fullconv.lib.core.matching import expected_shapes
-from fullconv.lib.network import layer as rows
-from fullconv.lib.network.alexnet import alexnet_fcn
-from fullconv.lib.network.compose import compose
-from fullconv.lib.network.coordinates import aligned_crop
-from fullconv.lib.network.layer import WEIGHT_AND_BIAS, Layer
-from fullconv.lib.network.vgg16 import NORM_LEAST, vgg16_fcn
+from fullconv.lib.network.caffe import layer as rows
+from fullconv.lib.network.caffe.alexnet import alexnet_fcn
+from fullconv.lib.network.caffe.compose import compose
+from fullconv.lib.network.caffe.coordinates import aligned_crop
+from fullconv.lib.network.caffe.layer import WEIGHT_AND_BIAS, Layer
+from fullconv.lib.network.caffe.vgg16 import NORM_LEAST, vgg16_fcn
 
 FIRST_STEP = 32
 """Step in pixels of the trunk's last map."""
@@ -38,9 +38,9 @@ class FCN:
 
     classes: per head, in the order of `heads`; those of the published network when not given. width: multiplier of the
     trunk's channels. hidden: channels of fc6 and fc7. dropout: ratio after fc6 and fc7; 0 leaves it out. norm: the
-    trunk with normalisation, to learn from nothing (`lib.network.vgg16`); each score then depends on the whole image.
-    learn_upsampling: deconvolutions start as bilinear interpolation and learn, without decay, as section 3.3 of the
-    paper has it; in the published networks they stay as they are.
+    trunk with normalisation, to learn from nothing (`lib.network.caffe.vgg16`); each score then depends on the whole
+    image. learn_upsampling: deconvolutions start as bilinear interpolation and learn, without decay, as section 3.3 of
+    the paper has it; in the published networks they stay as they are.
     """
 
     def __init__(

@@ -9,7 +9,7 @@ import numpy as np
 from fullconv.fcn.symbols.fcn import FCN
 from fullconv.fcn.symbols.networks import NETWORKS
 from fullconv.lib.convert.surgery import upsample_filt
-from fullconv.lib.network.layer import Layer
+from fullconv.lib.network.caffe.layer import Layer
 
 TRUNK_WIDTHS = {"vgg16": 64, "alexnet": 96}
 """Published channels of the first convolution."""

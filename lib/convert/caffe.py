@@ -1,6 +1,6 @@
 """Caffe networks and weights, in and out.
 
-`load_network` reads a prototxt into rows of `lib.network.layer`, `load_params` the weights of a caffemodel by
+`load_network` reads a prototxt into rows of `lib.network.caffe.layer`, `load_params` the weights of a caffemodel by
 parameter name, `match` checks strictly that they fit. `export` writes both files, for Caffe and for OpenCV's dnn
 module. Weights are taken as they are: no channel is swapped, no array transposed (the layouts of the two frameworks
 are the same). What does not fit as it stands is a case for `lib.convert.surgery`.
@@ -24,10 +24,11 @@ from fullconv.lib.convert.caffe_layers import read_layers
 from fullconv.lib.convert.caffe_writer import write_layers
 from fullconv.lib.convert.caffemodel import BlobLayer
 from fullconv.lib.convert.errors import ConvertError
-from fullconv.lib.core import atomic, checkpoint
+from fullconv.lib.core import checkpoint
 from fullconv.lib.core.matching import expected_shapes, match_params
-from fullconv.lib.network.compose import compose
-from fullconv.lib.network.layer import PARAM_SUFFIXES, Layer, inputs, without
+from fullconv.lib.network.caffe.compose import compose
+from fullconv.lib.network.caffe.layer import PARAM_SUFFIXES, Layer, inputs, without
+from fullconv.lib.utils import atomic
 
 Params = Dict[str, np.ndarray]
 

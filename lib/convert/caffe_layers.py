@@ -1,4 +1,4 @@
-"""Caffe's layer definitions in a prototxt, read into rows of `lib.network.layer`.
+"""Caffe's layer definitions in a prototxt, read into rows of `lib.network.caffe.layer`.
 
 Strict: a layer type, a field or a value whose meaning is not carried over is an error that names it, never ignored.
 Both generations are read: `layers` with `type: CONVOLUTION`, `layer` with `type: "Convolution"`.
@@ -10,8 +10,8 @@ from typing import Any, Callable, Dict, List, NamedTuple, Sequence, Tuple
 
 from fullconv.lib.convert.errors import ConvertError
 from fullconv.lib.convert.prototxt import Message, Word
-from fullconv.lib.network import layer as rows
-from fullconv.lib.network.layer import Layer, Mults
+from fullconv.lib.network.caffe import layer as rows
+from fullconv.lib.network.caffe.layer import Layer, Mults
 
 V1_WORDS = {
     "CONVOLUTION": "Convolution",

@@ -1,11 +1,11 @@
-"""Rows of `lib.network.layer` as Caffe's layer definitions, for a prototxt."""
+"""Rows of `lib.network.caffe.layer` as Caffe's layer definitions, for a prototxt."""
 
 from __future__ import annotations
 
 from typing import Dict, Mapping, Sequence, Tuple
 
 from fullconv.lib.convert.prototxt import Message, Word
-from fullconv.lib.network.layer import Layer
+from fullconv.lib.network.caffe.layer import Layer
 
 _WRITTEN: Dict[str, Tuple[str, Dict[str, str]]] = {
     "Convolution": (

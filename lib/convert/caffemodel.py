@@ -15,8 +15,8 @@ import numpy as np
 from fullconv.lib.convert import wire
 from fullconv.lib.convert.errors import ConvertError
 from fullconv.lib.convert.wire import Budget, Field, WireError
-from fullconv.lib.core import atomic
 from fullconv.lib.core.params_file import FOREIGN
+from fullconv.lib.utils import atomic
 
 LARGEST_MESSAGE = 2**31 - 1
 MAX_AXES = 32

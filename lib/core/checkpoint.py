@@ -17,9 +17,10 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 import mxnet as mx
 import numpy as np
 
-from fullconv.lib.core import atomic, params_file
+from fullconv.lib.core import params_file
 from fullconv.lib.core.matching import expected_shapes, match_params
 from fullconv.lib.core.params_file import CheckpointError
+from fullconv.lib.utils import atomic
 
 __all__ = [
     "CheckpointError",

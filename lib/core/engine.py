@@ -79,7 +79,7 @@ def check_finite(metrics: MetricSet, trainer: Trainer, place: str, images: Calla
         raise DivergedError(
             f"training diverged at {place}: {names} not finite. Last images: {', '.join(images()) or 'unknown'}. "
             "The checkpoint of the last finished epoch is intact. Lower TRAIN.lr, warm up (TRAIN.warmup_step), or "
-            "look at these images with lib.dataset.check"
+            "look at these images with lib.tools.check"
         )
 
 

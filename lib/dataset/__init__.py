@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from fullconv.lib.dataset.imdb import IMDB, DatasetError, append_flipped, filter_roidb, join
+from fullconv.lib.dataset.detection.imdb import IMDB, DatasetError, append_flipped, filter_roidb, join
 
 __all__ = ["IMDB", "DatasetError", "NAMES", "append_flipped", "build", "filter_roidb"]
 
@@ -27,18 +27,18 @@ def build(name: str, image_set: str, root_path: str = "./data", dataset_path: st
 
 
 def _pascal_voc(image_set: str, limit: int | None, root: str, path: str, result: str) -> IMDB:
-    from fullconv.lib.dataset.pascal_voc import PascalVOC
+    from fullconv.lib.dataset.detection.pascal_voc import PascalVOC
 
     return PascalVOC(image_set, root, path or os.path.join(root, "VOCdevkit"), result, limit)
 
 
 def _coco(image_set: str, limit: int | None, root: str, path: str, result: str) -> IMDB:
-    from fullconv.lib.dataset.coco import COCO
+    from fullconv.lib.dataset.detection.coco import COCO
 
     return COCO(image_set, root, path or os.path.join(root, "coco"), result, limit)
 
 
 def _shapes(image_set: str, limit: int | None, root: str, path: str, result: str) -> IMDB:
-    from fullconv.lib.dataset import shapes
+    from fullconv.lib.dataset.shapes import writer as shapes
 
     return shapes.build(image_set, root, path or os.path.join(root, "shapes"), result, limit)

@@ -13,10 +13,10 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from fullconv.lib.core import atomic
 from fullconv.lib.evaluation.coco_annotations import as_coco, load_ground_truth
 from fullconv.lib.evaluation.sanity import check_results, explain_low_ap
 from fullconv.lib.mask.encode import encode_masks
+from fullconv.lib.utils import atomic
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ import numpy as np
 from pycocotools import mask as rle_api
 from pycocotools.coco import COCO
 
-from fullconv.lib.dataset.coco_format import find_problems, read_json
+from fullconv.lib.dataset.detection.coco_format import find_problems, read_json
 from fullconv.lib.evaluation.sanity import EvaluationError, check_categories, check_image_ids
 
 logger = logging.getLogger(__name__)

@@ -12,9 +12,9 @@ from typing import Mapping, Sequence
 
 import numpy as np
 
-from fullconv.lib.dataset.segmentation import SegmentationSet
+from fullconv.lib.dataset.segmentation.base import SegmentationSet
 from fullconv.lib.evaluation.sanity import EvaluationError
-from fullconv.lib.utils.segmentation_picture import write_palette_png
+from fullconv.lib.visualize.segmentation import write_palette_png
 
 
 def confusion_matrix(truth: np.ndarray, prediction: np.ndarray, num_classes: int) -> np.ndarray:

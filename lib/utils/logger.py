@@ -46,7 +46,7 @@ class RunLogger:
         self.log_path, self.jsonl_path = folder / f"{stem}.log", folder / f"{stem}.jsonl"
         self.logger = logging.getLogger(f"fullconv.{folder.resolve()}.{name}")
         # What data sets, checkpoints and evaluation have to say belongs into the run's log too.
-        self.loggers = (self.logger, logging.getLogger("lib"))
+        self.loggers = (self.logger, logging.getLogger("fullconv.lib"))
         self._close_handlers()
         handlers = (logging.StreamHandler(sys.stdout), _LogFile(self.log_path, encoding="utf-8"))
         for handler in handlers:

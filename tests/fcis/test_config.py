@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from fullconv.fcis import config as fcis_config
-from fullconv.lib.core import config as base
-from fullconv.lib.core.config import ConfigError
+from fullconv.lib.experiment import config as base
+from fullconv.lib.experiment.config import ConfigError
 
 CONFIGS = Path(__file__).resolve().parents[2] / "experiments" / "fcis" / "cfgs"
 

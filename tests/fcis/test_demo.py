@@ -17,7 +17,7 @@ from fullconv.fcis import config as fcis_config
 from fullconv.fcis import demo
 from fullconv.fcis.symbols.fcis import FCIS
 from fullconv.lib.core import checkpoint
-from fullconv.lib.core import config as base
+from fullconv.lib.experiment import config as base
 
 ROOT = Path(__file__).resolve().parents[2]
 CFG = str(ROOT / "experiments/fcis/cfgs/resnet_small_shapes_fcis.yaml")

@@ -19,7 +19,8 @@ from fullconv.fcis.symbols.fcis import FCIS
 from fullconv.fcis.test import check_test_set
 from fullconv.fcis.test import test as run_test
 from fullconv.fcis.train_end2end import train
-from fullconv.lib.core import checkpoint, experiment
+from fullconv.lib.core import checkpoint
+from fullconv.lib.experiment import command_line as experiment
 
 CFG = "experiments/fcis/cfgs/resnet_small_shapes_fcis.yaml"
 H, W = 64, 96
@@ -219,7 +220,7 @@ def test_nothing_to_train_on(copy, run, annotations, scored):
     data = json.loads((copy / "own.json").read_text())
     (copy / "own.json").write_text(json.dumps({**data, "annotations": annotations}))
     code, text = run(words(copy), train)
-    assert code == 1 and "none of its 6 images has an object" in text and "lib.dataset.check" in text
+    assert code == 1 and "none of its 6 images has an object" in text and "lib.tools.check" in text
     code, text = run(words(copy), run_test)
     assert code == 0 and "testing 3/3" in text and scored in text, text
 

@@ -8,8 +8,8 @@ import pytest
 from fullconv.fcn import config as fcn_config
 from fullconv.fcn.symbols import NETWORKS
 from fullconv.fcn.train_end2end import schedule, snapshots
-from fullconv.lib.core import config as base
-from fullconv.lib.core.config import ConfigError
+from fullconv.lib.experiment import config as base
+from fullconv.lib.experiment.config import ConfigError
 
 CFGS = Path(__file__).resolve().parents[2] / "experiments" / "fcn" / "cfgs"
 

@@ -5,8 +5,8 @@ import pytest
 from scipy import ndimage
 
 from fullconv.fcn.crops import MIN_PIXELS, SHARE, CropLoader, find_regions
-from fullconv.lib.dataset.imdb import DatasetError
-from fullconv.lib.dataset.segmentation import SegmentationSet
+from fullconv.lib.dataset.detection.imdb import DatasetError
+from fullconv.lib.dataset.segmentation.base import SegmentationSet
 
 GREY = {0: 20, 1: 120, 2: 220}
 """Brightness of every class in the pictures below."""

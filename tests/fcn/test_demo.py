@@ -17,7 +17,7 @@ from fullconv.fcn.gallery import add_legend, draw_labels, palette_of
 from fullconv.fcn.symbols import build, initial_params
 from fullconv.fcn.tester import Segmenter
 from fullconv.lib.core import checkpoint
-from fullconv.lib.core import config as base
+from fullconv.lib.experiment import config as base
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ["background", "cat", "dog"]

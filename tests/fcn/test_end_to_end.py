@@ -17,8 +17,9 @@ from fullconv.fcn import config as fcn_config
 from fullconv.fcn import convert
 from fullconv.fcn import test as testing
 from fullconv.fcn.train_end2end import train
-from fullconv.lib.core import checkpoint, experiment
-from fullconv.lib.dataset import segmentation
+from fullconv.lib.core import checkpoint
+from fullconv.lib.dataset.segmentation import base as segmentation
+from fullconv.lib.experiment import command_line as experiment
 
 ROOT = Path(__file__).resolve().parents[2]
 CFG = ROOT / "experiments/fcn/cfgs/shapes_fcn.yaml"

@@ -8,8 +8,8 @@ from fullconv.fcn.preprocess import depth_tensor, image_tensor, input_tensor
 from fullconv.fcn.sampling import ORDERS, indices
 from fullconv.fcn.symbols import FCN, NETWORKS
 from fullconv.lib.core.loader import LoaderError
-from fullconv.lib.dataset.imdb import DatasetError
-from fullconv.lib.dataset.segmentation import SegmentationSet
+from fullconv.lib.dataset.detection.imdb import DatasetError
+from fullconv.lib.dataset.segmentation.base import SegmentationSet
 
 
 class Memory(SegmentationSet):

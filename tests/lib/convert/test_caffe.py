@@ -12,7 +12,7 @@ from fullconv.fcn.symbols import build, initial_params
 from fullconv.lib.convert import caffe, caffemodel
 from fullconv.lib.convert.errors import ConvertError
 from fullconv.lib.core import checkpoint
-from fullconv.lib.network.layer import without
+from fullconv.lib.network.caffe.layer import without
 
 DEPLOY = """
 layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 8 dim: 9 } } }

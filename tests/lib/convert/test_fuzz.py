@@ -15,8 +15,8 @@ from fullconv.fcn.symbols import build, initial_params
 from fullconv.lib.convert import caffe, caffemodel, prototxt
 from fullconv.lib.convert.caffe_layers import read_layers
 from fullconv.lib.convert.errors import ConvertError
-from fullconv.lib.network.compose import compose
-from fullconv.lib.network.layer import without
+from fullconv.lib.network.caffe.compose import compose
+from fullconv.lib.network.caffe.layer import without
 
 ROUNDS = int(os.environ.get("FUZZ", 1000))
 SPARE_MEMORY = 64 << 20

@@ -15,8 +15,9 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from fullconv.lib.core import atomic, checkpoint, params_file
+from fullconv.lib.core import checkpoint, params_file
 from fullconv.lib.core.checkpoint import CheckpointError
+from fullconv.lib.utils import atomic
 
 ROOT = Path(__file__).resolve().parents[3]
 

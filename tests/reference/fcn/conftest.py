@@ -12,7 +12,7 @@ import pytest
 
 from fullconv.fcn.symbols import FCN, NETWORKS, network_of
 from fullconv.lib.convert import caffe
-from fullconv.lib.network.compose import compose
+from fullconv.lib.network.caffe.compose import compose
 
 
 class Slim(NamedTuple):

@@ -8,7 +8,7 @@ import pytest
 
 from fullconv.fcn.loader import SegmentationLoader
 from fullconv.fcn.sampling import indices
-from fullconv.lib.dataset.segmentation import build
+from fullconv.lib.dataset.segmentation.base import build
 
 SETS = {  # prefix of the recorded keys -> the set's name, folder and options
     "voc_val": ("voc", "seg11valid", "voc", {}),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fullconv.fcn.symbols import network_of
-from fullconv.lib.network.compose import compose
+from fullconv.lib.network.caffe.compose import compose
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fullconv.lib.convert import caffe
-from fullconv.lib.network.layer import without
+from fullconv.lib.network.caffe.layer import without
 
 
 def test_scores_and_blobs(slim_network, network):

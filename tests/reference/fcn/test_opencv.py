@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from fullconv.lib.convert import caffe
-from fullconv.lib.network.layer import without
+from fullconv.lib.network.caffe.layer import without
 
 TOLERANCE = 1e-3
 

@@ -1,4 +1,4 @@
-"""Single layers as `lib.network.compose` builds them, forward and backward, against Caffe."""
+"""Single layers as `lib.network.caffe.compose` builds them, forward and backward, against Caffe."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import re
 import mxnet as mx
 import numpy as np
 
-from fullconv.lib.network import layer as rows
-from fullconv.lib.network.compose import compose
+from fullconv.lib.network.caffe import layer as rows
+from fullconv.lib.network.caffe.compose import compose
 
 
 def run(row, arrays, params=()):

@@ -8,8 +8,8 @@ import mxnet as mx
 import numpy as np
 
 from fullconv.lib.core.trainer import Trainer
-from fullconv.lib.network import layer as rows
-from fullconv.lib.network.compose import compose
+from fullconv.lib.network.caffe import layer as rows
+from fullconv.lib.network.caffe.compose import compose
 
 
 def rate(case, step):

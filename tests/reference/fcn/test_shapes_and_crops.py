@@ -5,7 +5,7 @@ from __future__ import annotations
 import mxnet as mx
 
 from fullconv.fcn.symbols import build
-from fullconv.lib.network.compose import compose
+from fullconv.lib.network.caffe.compose import compose
 
 
 def sizes(net, height, width):

@@ -10,8 +10,8 @@ import pytest
 
 from fullconv.lib.convert import surgery
 from fullconv.lib.convert.errors import ConvertError
-from fullconv.lib.network import layer as rows
-from fullconv.lib.network.compose import compose
+from fullconv.lib.network.caffe import layer as rows
+from fullconv.lib.network.caffe.compose import compose
 
 
 def params(arrays, prefix):

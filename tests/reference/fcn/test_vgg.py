@@ -10,7 +10,7 @@ import pytest
 
 from fullconv.fcn.symbols import FCN, NETWORKS, initial_params
 from fullconv.lib.convert import caffe, surgery
-from fullconv.lib.network.compose import compose
+from fullconv.lib.network.caffe.compose import compose
 
 
 @pytest.fixture(scope="module")

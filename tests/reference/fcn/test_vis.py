@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from fullconv.lib.utils.segmentation_picture import colorize, make_palette, overlay
+from fullconv.lib.visualize.segmentation import colorize, make_palette, overlay
 
 
 @pytest.fixture(scope="module")

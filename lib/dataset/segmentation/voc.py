@@ -1,0 +1,106 @@
+"""PASCAL VOC, SBD and the embedded shapes as semantic segmentation sets.
+
+    <path>/ImageSets/Segmentation/<split>.txt      one image id per line; also ImageSets/Main/ or <path>/<split>.txt
+    <path>/JPEGImages/<id>.jpg                     or img/
+    <path>/SegmentationClass/<id>.png              palette PNG of class indices, or
+    <path>/cls/<id>.mat                            GTcls.Segmentation, as SBD has it
+    <path>/SegmentationObject/<id>.png             instance ids, or inst/<id>.mat; only read for conversion
+    <path>/classes.txt                             class names, where they are not the 20 of VOC
+
+0 is background, 255 is void. A set is read from its own layout first; where that is missing the other one serves,
+so that a VOC folder with SBD's .mat files can be used as it is.
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from fullconv.lib.dataset.detection.imdb import DatasetError
+from fullconv.lib.dataset.detection.pascal_voc import VOC_CLASSES, read_map
+from fullconv.lib.dataset.segmentation.base import ILSVRC_MEAN, SegmentationSet
+from fullconv.lib.dataset.segmentation.label_files import read_label_png, read_list, read_names
+from fullconv.lib.dataset.shapes import writer as drawn
+
+BACKGROUND = "background"
+
+
+class VOCSegmentation(SegmentationSet):
+    """The images of one list of a VOC folder (the original's VOCSegDataLayer).
+
+    Raises DatasetError when the list or the class file is missing or wrong.
+    """
+
+    kind = "voc"
+    lists = ("ImageSets/Segmentation", "ImageSets/Main", "")
+    images = ("JPEGImages", "img")
+    labels = (("SegmentationClass", ".png"), ("cls", ".mat"))
+    instances = (("SegmentationObject", ".png"), ("inst", ".mat"))
+
+    def __init__(self, split: str, path: str, limit: int | None = None) -> None:
+        self.path = path
+        lists = [os.path.join(path, folder, f"{split}.txt") for folder in self.lists]
+        ids = read_list(next((file for file in lists if os.path.isfile(file)), lists[0]))
+        means = {"data": ILSVRC_MEAN}
+        super().__init__(f"{self.kind}_{split}", ids, {"label": _classes(path)}, means, limit)
+
+    def image_file(self, index: int, name: str = "data") -> str:
+        return self._find(index, "image", [(folder, end) for folder in self.images for end in (".jpg", ".png")])
+
+    def label_file(self, index: int, task: str = "label") -> str:
+        return self._find(index, "label", self.labels)
+
+    def read_instances(self, index: int) -> np.ndarray:
+        """(h, w) integer instance ids, 0 background, 255 void. Raises DatasetError as `read_label`."""
+        path = self._find(index, "instance map", self.instances)
+        return read_map(path, "GTinst", self.size(index))
+
+    def _find(self, index: int, what: str, places) -> str:
+        image_id = self.image_ids[index]
+        tried = [os.path.join(self.path, folder, image_id + ending) for folder, ending in places]
+        for file in tried:
+            if os.path.isfile(file):
+                return file
+        raise DatasetError(
+            f"{what} of {image_id} is missing, looked for {', '.join(tried)}: add it, or take the id out of the list"
+        )
+
+    def _raw_label(self, path: str, task: str, size: tuple[int, int]) -> np.ndarray:
+        return read_map(path, "GTcls", size) if path.endswith(".mat") else read_label_png(path, size)
+
+
+class SBDSegmentation(VOCSegmentation):
+    """The Semantic Boundaries Dataset (the original's SBDDSegDataLayer): img/, cls/, lists in the folder itself."""
+
+    kind = "sbd"
+    lists = tuple(reversed(VOCSegmentation.lists))
+    images = tuple(reversed(VOCSegmentation.images))
+    labels = tuple(reversed(VOCSegmentation.labels))
+    instances = tuple(reversed(VOCSegmentation.instances))
+
+
+class ShapesSegmentation(VOCSegmentation):
+    """The embedded set: split train, val or as in train200 another number; pictures are drawn where absent."""
+
+    kind = "shapes"
+    cues = False
+
+    def __init__(self, split: str, path: str, limit: int | None = None) -> None:
+        split, count = drawn.split_and_count(split, limit, self.kind)
+        drawn.generate(path, split, count, cues=self.cues)
+        super().__init__(split, os.path.join(path, "VOCshapes"), limit=count)
+
+
+class TexturedShapesSegmentation(ShapesSegmentation):
+    """The embedded set with a pattern for every class."""
+
+    kind = "textured_shapes"
+    cues = True
+
+
+def _classes(path: str) -> list[str]:
+    """Background and the names of classes.txt, or of VOC."""
+    file = os.path.join(path, "classes.txt")
+    names = read_names(file) if os.path.isfile(file) else list(VOC_CLASSES)
+    return names if names[0].strip("_").lower() == BACKGROUND else [BACKGROUND, *names]

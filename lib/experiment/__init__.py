@@ -1,0 +1,1 @@
+"""What the scripts of all methods share: configuration, command line, runs, tests and demos."""

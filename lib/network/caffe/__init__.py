@@ -1,0 +1,1 @@
+"""Networks that come from Caffe, as tables of layers."""

@@ -1,0 +1,168 @@
+"""Looks through a segmentation set before it is trained on and says what is wrong with it.
+
+    python -m fullconv.lib.tools.check_segmentation --dataset folder --split train --path DIR [--void 11] [--decode]
+
+Problems: files that are missing or cannot be read, labels of another size than their image, values that are no class,
+palette PNGs whose indices an editor renumbered, masks written as 0 and 255. Notes: classes that never occur, images
+without a labelled pixel. The exit status is 1 when there is a problem.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+from PIL import Image
+
+from fullconv.lib.dataset.image import image_size
+from fullconv.lib.dataset.segmentation.base import SegmentationSet, add_arguments, check_range, from_arguments
+from fullconv.lib.dataset.segmentation.label_files import VOID
+from fullconv.lib.visualize.segmentation import make_palette
+
+
+@dataclass
+class Report:
+    """What was found for one task. counts: pixels per label value; images: in how many images a value occurs."""
+
+    task: str
+    classes: list[str]
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    counts: Counter = field(default_factory=Counter)
+    images: Counter = field(default_factory=Counter)
+
+
+def check(dataset: SegmentationSet, decode: bool = False) -> list[Report]:
+    """One report per task of the set. `decode` reads every image whole, not only its header."""
+    reports = [Report(task, classes) for task, classes in dataset.tasks.items()]
+    palettes = [_PaletteCheck(len(report.classes)) for report in reports]
+    for index in range(len(dataset)):
+        for problem in _image_problems(dataset, index, decode):
+            reports[0].problems.append(problem)
+        for report, palette in zip(reports, palettes):
+            try:
+                _check_label(dataset, index, report, palette)
+            except ValueError as error:  # DatasetError and ImageError, which name the file
+                if str(error) not in reports[0].problems:
+                    report.problems.append(str(error))
+    for report in reports:
+        _summarise(report)
+    return reports
+
+
+def _image_problems(dataset: SegmentationSet, index: int, decode: bool) -> list[str]:
+    """What is wrong with the image in any of its forms."""
+    problems, sizes = [], {}
+    for name in dataset.inputs:
+        try:
+            sizes[name] = image_size(dataset.image_file(index, name))
+            if decode or name == "depth":  # only the pixels tell whether depth has holes
+                dataset.read_input(index, name)
+        except ValueError as error:
+            problems.append(str(error))
+    if len(set(sizes.values())) > 1:
+        shown = ", ".join(f"{name} {w} x {h}" for name, (h, w) in sizes.items())
+        problems.append(f"{dataset.image_ids[index]}: the forms of one image differ in size: {shown}")
+    return problems
+
+
+def _check_label(dataset: SegmentationSet, index: int, report: Report, palette: _PaletteCheck) -> None:
+    labels = dataset.read_label(index, report.task, check=False)
+    path = dataset.label_file(index, report.task)
+    values, counts = np.unique(labels, return_counts=True)
+    report.counts.update(dict(zip(values.tolist(), counts.tolist())))
+    report.images.update(values.tolist())
+    if values.tolist() == [VOID]:
+        report.notes.append(f"{path}: no pixel is labelled, all are void")
+    if getattr(dataset, "palette", None) is None:
+        report.problems.extend(palette.check(path))
+    check_range(path, labels, len(report.classes))
+
+
+class _PaletteCheck:
+    """Compares the colours of palette PNGs: class indices are right only while their colours stay in place."""
+
+    def __init__(self, num_classes: int) -> None:
+        voc = make_palette(256)
+        self.voc = {tuple(voc[label].tolist()): label for label in range(num_classes)}
+        self.first: dict[int, tuple[tuple[int, ...], str]] = {}
+
+    def check(self, path: str) -> list[str]:
+        """What is wrong with the palette of the label `path`."""
+        colours = _used_colours(path)
+        moved = [(index, self.voc[c]) for index, c in colours.items() if self.voc.get(c, index) != index and any(c)]
+        if moved:
+            shown = ", ".join(f"index {index} has the colour of class {label}" for index, label in moved[:4])
+            return [f"{path}: an editor renumbered the palette: {shown} in VOC's colours: give colours with --palette"]
+        for index, colour in colours.items():
+            before, other = self.first.setdefault(index, (colour, path))
+            if colour != before:
+                return [
+                    f"{path}: index {index} is drawn in R G B {colour} here but in {before} in {other}: the palettes "
+                    f"were made per file, so indices mean nothing: convert by colour, with --palette"
+                ]
+        return []
+
+
+def _used_colours(path: str) -> dict[int, tuple[int, ...]]:
+    """Index -> colour of the indices a palette PNG uses; empty for other labels."""
+    if not path.endswith(".png"):
+        return {}
+    with Image.open(path) as image:
+        if image.mode != "P":
+            return {}
+        palette = np.array(image.getpalette("RGB")).reshape(-1, 3)
+        return {i: tuple(palette[i].tolist()) for i in np.unique(np.array(image)).tolist() if i < len(palette)}
+
+
+def _summarise(report: Report) -> None:
+    """What only the whole set shows."""
+    missing = [name for label, name in enumerate(report.classes) if not report.counts[label]]
+    if set(report.counts) == {0, VOID} and len(report.classes) > 1:
+        report.problems.append(
+            "all labels are 0 or 255, and 255 means void: masks written as 0/255 need 1 for the object"
+        )
+    elif missing and report.counts:
+        report.notes.append(f"{len(missing)} classes never occur: {', '.join(missing)}")
+
+
+def format_report(report: Report, show: int = 20) -> str:
+    """The report as text: a line per label value, then notes and problems, `show` of each at most."""
+    total = max(sum(report.counts.values()), 1)
+    width = max(len(name) for name in [*report.classes, "(no such class)"])
+    lines = [f"task {report.task}", f"{'label':>5}  {'class':<{width}} {'images':>7} {'pixels':>9}"]
+    for label in sorted({*report.counts, *range(len(report.classes))}):
+        name = report.classes[label] if 0 <= label < len(report.classes) else "(no such class)"
+        name = "(void)" if label == VOID and label >= len(report.classes) else name
+        share = f"{100 * report.counts[label] / total:.3f} %"
+        lines.append(f"{label:>5}  {name:<{width}} {report.images[label]:>7} {share:>9}")
+    for what, texts in (("note", report.notes), ("PROBLEM", report.problems)):
+        lines += [f"{what}: {text}" for text in texts[:show]]
+        if len(texts) > show:
+            lines.append(f"{what}: ... and {len(texts) - show} more")
+    return "\n".join(lines)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line; the number of problems decides the exit status."""
+    parser = argparse.ArgumentParser(description="Check a segmentation set: files, sizes, label values, palettes.")
+    add_arguments(parser)
+    parser.add_argument("--decode", action="store_true", help="read every image whole, not only its header")
+    parser.add_argument("--show", type=int, default=20, help="problems to print of each task")
+    args = parser.parse_args(argv)
+    try:
+        dataset = from_arguments(args)
+    except ValueError as error:
+        print(f"PROBLEM: {error}")
+        return 1
+    reports = check(dataset, args.decode)
+    problems = sum(len(report.problems) for report in reports)
+    print("\n\n".join(format_report(report, args.show) for report in reports))
+    print(f"{dataset.name}: {len(dataset)} images, {problems} problems")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,237 @@
+"""The VOC reader on small folders made here, good ones and bad ones."""
+
+import cv2
+import numpy as np
+import pytest
+import scipy.io
+from PIL import Image
+
+from fullconv.lib.dataset import DatasetError, build
+from fullconv.lib.dataset.detection.pascal_voc import VOC_CLASSES, GroundTruth
+from fullconv.lib.dataset.image import ImageError
+from fullconv.lib.mask.mask_cache import load_masks
+
+H, W = 30, 40
+
+
+def _instances():
+    instances = np.zeros((H, W), np.uint8)
+    instances[2:10, 3:20] = 1
+    instances[12:28, 5:12] = 2
+    instances[20:25, 30:40] = 7
+    instances[0] = 255
+    return instances
+
+
+def _classes(instances):
+    classes = np.zeros(256, np.uint8)
+    classes[[1, 2, 7, 255]] = 15, 3, 15, 255
+    return classes[instances]
+
+
+def _mat(path, field, labels):
+    scipy.io.savemat(path, {field: {"Segmentation": labels}})
+
+
+class Kit:
+    """A devkit of one SDS set, to be damaged by tests."""
+
+    def __init__(self, root):
+        self.root, self.voc = root, root / "VOCSDS"
+        for folder in ("img", "inst", "cls", "ImageSets/Main"):
+            (self.voc / folder).mkdir(parents=True)
+        self.list = self.voc / "ImageSets" / "Main" / "train.txt"
+        self.list.write_text("one\ntwo\n\n")
+        for name in ("one", "two"):
+            cv2.imwrite(str(self.voc / "img" / f"{name}.jpg"), np.zeros((H, W, 3), np.uint8))
+            self.write(name, _instances(), _classes(_instances()))
+
+    def write(self, name, instances, classes):
+        _mat(self.voc / "inst" / f"{name}.mat", "GTinst", instances)
+        _mat(self.voc / "cls" / f"{name}.mat", "GTcls", classes)
+
+    def build(self, image_set="SDS_train"):
+        return build("PascalVOC", image_set, str(self.root / "data"), str(self.root))
+
+
+@pytest.fixture
+def kit(tmp_path):
+    return Kit(tmp_path)
+
+
+def _check_entry(entry):
+    np.testing.assert_array_equal(entry["boxes"], [[3, 2, 19, 9], [5, 12, 11, 27], [30, 20, 39, 24]])
+    assert entry["gt_classes"].tolist() == [15, 3, 15]
+    assert (entry["height"], entry["width"], entry["flipped"]) == (H, W, False)
+    expected = np.stack([_instances() == i for i in (1, 2, 7)])
+    np.testing.assert_array_equal(load_masks(entry), expected)
+
+
+def test_sds_layout(kit):
+    imdb = kit.build()
+    assert imdb.name == "voc_SDS_train" and imdb.num_classes == 21 and imdb.image_ids == ["one", "two"]
+    assert imdb.classes[1:] == list(VOC_CLASSES) and imdb.classes[15] == "person"
+    roidb = imdb.roidb()
+    assert [entry["image_id"] for entry in roidb] == ["one", "two"]
+    _check_entry(roidb[0])
+    truth = GroundTruth(roidb)
+    assert len(truth) == 2 and len(list(truth)) == 2 and truth[1]["classes"].tolist() == [15, 3, 15]
+
+
+def test_default_paths(kit, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "VOCSDS").rename(tmp_path / "data" / "VOCSDS")
+    (tmp_path / "data").rename(tmp_path / "VOCdevkit")
+    assert len(build("PascalVOC", "SDS_train", str(tmp_path)).roidb()) == 2
+
+
+def test_voc_layout_with_palette_pngs(kit):
+    voc = kit.root / "VOC2012"
+    for folder in ("JPEGImages", "SegmentationObject", "SegmentationClass", "ImageSets/Main"):
+        (voc / folder).mkdir(parents=True)
+    (voc / "ImageSets" / "Main" / "trainval.txt").write_text("x 1\n")
+    cv2.imwrite(str(voc / "JPEGImages" / "x.jpg"), np.zeros((H, W, 3), np.uint8))
+    for folder, labels in (("Object", _instances()), ("Class", _classes(_instances()))):
+        image = Image.fromarray(labels, "P")
+        image.putpalette(list(range(256)) * 3)
+        image.save(voc / f"Segmentation{folder}" / "x.png")
+    _check_entry(kit.build("2012_trainval").roidb()[0])
+
+
+def test_real_voc_masks(data_dir, tmp_path):
+    """Photos with palette masks in the VOC manner; the reader gives what the two maps say."""
+    source = data_dir / "voc_sample"
+    photos = sorted(path for path in source.rglob("*.jpg"))
+    assert photos
+    voc = tmp_path / "VOCx"
+    for folder in ("JPEGImages", "SegmentationObject", "SegmentationClass", "ImageSets/Main"):
+        (voc / folder).mkdir(parents=True)
+    (voc / "ImageSets" / "Main" / "all.txt").write_text("\n".join(path.stem for path in photos))
+    for photo in photos:
+        (voc / "JPEGImages" / photo.name).write_bytes(photo.read_bytes())
+        for png in source.rglob(f"{photo.stem}.png"):
+            folder = "SegmentationObject" if "object" in str(png.parent).lower() else "SegmentationClass"
+            (voc / folder / png.name).write_bytes(png.read_bytes())
+    for entry in build("PascalVOC", "x_all", str(tmp_path), str(tmp_path)).roidb():
+        masks = load_masks(entry)
+        assert len(masks) == len(entry["gt_classes"]) > 0
+        assert masks.any(axis=(1, 2)).all() and masks.sum(axis=0).max() == 1
+
+
+def test_own_classes(kit):
+    (kit.voc / "classes.txt").write_text("__background__\nrock\npaper\n")
+    with pytest.raises(DatasetError, match=r"one\.mat: instance 1 has class id 15, known are 1 to 2.*classes\.txt"):
+        kit.build().roidb()
+    classes = _classes(_instances())
+    for name in ("one", "two"):
+        kit.write(name, _instances(), np.where(classes == 15, 2, np.where(classes == 3, 1, classes)))
+    imdb = kit.build()
+    assert imdb.classes == ["__background__", "rock", "paper"]
+    assert imdb.roidb()[0]["gt_classes"].tolist() == [2, 1, 2]
+
+
+def test_first_images_only(kit):
+    imdb = kit.build("SDS_train[:1]")
+    assert imdb.image_ids == ["one"] and imdb.name == "voc_SDS_train_first1" and len(imdb.roidb()) == 1
+
+
+def test_changed_masks_get_another_cache(kit):
+    before = kit.build().roidb()[0]
+    load_masks(before)
+    instances = _instances()
+    instances[2:10, 19] = 0
+    kit.write("one", instances, _classes(instances))
+    after = kit.build().roidb()[0]
+    assert after["masks"] != before["masks"]
+    assert load_masks(after)[0].sum() == load_masks(before)[0].sum() - 8
+
+
+def test_image_without_objects(kit):
+    kit.write("two", np.full((H, W), 255, np.uint8), np.zeros((H, W), np.uint8))
+    entry = kit.build().roidb()[1]
+    assert entry["masks"] is None and load_masks(entry).shape == (0, H, W)
+
+
+def test_instance_of_two_classes(kit):
+    classes = _classes(_instances())
+    classes[2:10, 3:5] = 9
+    kit.write("two", _instances(), classes)
+    with pytest.raises(DatasetError, match=r"two\.mat: the pixels of instance 1 have classes \[9, 15\].*correct"):
+        kit.build().roidb()
+
+
+def test_size_mismatch(kit):
+    kit.write("one", _instances()[:-1], _classes(_instances())[:-1])
+    with pytest.raises(DatasetError, match=r"one\.mat: the map is \(29, 40\) but the image is \(30, 40\)"):
+        kit.build().roidb()
+
+
+@pytest.mark.parametrize("file", ["img/one.jpg", "inst/two.mat", "cls/one.mat"])
+def test_missing_files(kit, file):
+    (kit.voc / file).unlink()
+    with pytest.raises(DatasetError, match=r"is missing, looked for .*: add it, or take the id out of .*train\.txt"):
+        kit.build().roidb()
+
+
+@pytest.mark.parametrize("content", [b"", b"not matlab", b"\0" * 1000])
+def test_unreadable_mat(kit, content):
+    (kit.voc / "inst" / "one.mat").write_bytes(content)
+    with pytest.raises(
+        DatasetError, match=r"one\.mat: not a MATLAB v5 file with GTinst\.Segmentation .*write it again"
+    ):
+        kit.build().roidb()
+
+
+def test_mat_of_another_kind(kit):
+    scipy.io.savemat(kit.voc / "cls" / "one.mat", {"labels": np.zeros((H, W))})
+    with pytest.raises(DatasetError, match=r"one\.mat: not a MATLAB v5 file with GTcls\.Segmentation"):
+        kit.build().roidb()
+    _mat(kit.voc / "cls" / "one.mat", "GTcls", np.full((H, W), 0.5))
+    with pytest.raises(DatasetError, match="float64, not integers"):
+        kit.build().roidb()
+
+
+def test_integral_floats_are_read(kit):
+    kit.write("one", _instances().astype(float), _classes(_instances()).astype(float))
+    _check_entry(kit.build().roidb()[0])
+
+
+def test_colour_png_is_refused(kit):
+    (kit.voc / "inst" / "one.mat").unlink()
+    (kit.voc / "SegmentationObject").mkdir()
+    Image.new("RGB", (W, H)).save(kit.voc / "SegmentationObject" / "one.png")
+    with pytest.raises(DatasetError, match=r"one\.png: not a palette PNG \(its mode is RGB"):
+        kit.build().roidb()
+
+
+def test_damaged_image(kit):
+    (kit.voc / "img" / "two.jpg").write_bytes(b"")
+    with pytest.raises(ImageError, match=r"two\.jpg: the image file is empty"):
+        kit.build().roidb()
+
+
+def test_image_lists(kit):
+    with pytest.raises(DatasetError, match=r"val\.txt: no such image list: check dataset_path and image_set"):
+        kit.build("SDS_val")
+    with pytest.raises(DatasetError, match="name it <year>_<list>"):
+        kit.build("train")
+    kit.list.write_text("one\none\n")
+    with pytest.raises(DatasetError, match="one is listed twice"):
+        kit.build()
+    kit.list.write_text("\n")
+    with pytest.raises(DatasetError, match="empty: write one image id per line"):
+        kit.build()
+
+
+def test_perfect_detections_score_one(kit, tmp_path):
+    pytest.importorskip("fullconv.lib.evaluation.sds_mapr")
+    imdb = kit.build()
+    boxes = [[np.zeros((0, 5), np.float32) for _ in imdb.image_ids] for _ in imdb.classes]
+    masks = [[np.zeros((0, 21, 21), np.float32) for _ in imdb.image_ids] for _ in imdb.classes]
+    for i, entry in enumerate(imdb.roidb()):
+        for label in set(entry["gt_classes"].tolist()):
+            chosen = entry["boxes"][entry["gt_classes"] == label]
+            boxes[label][i] = np.hstack([chosen, np.linspace(0.9, 0.8, len(chosen))[:, None]]).astype(np.float32)
+            masks[label][i] = np.ones((len(chosen), 21, 21), np.float32)
+    result = imdb.evaluate_masks(boxes, masks, str(tmp_path))
+    assert result["mAP^r@0.7 (classes with objects)"] == pytest.approx(1)

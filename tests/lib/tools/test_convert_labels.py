@@ -1,0 +1,60 @@
+"""Labels of every kind as index PNGs."""
+
+import numpy as np
+import pytest
+import scipy.io
+from PIL import Image
+
+from fullconv.lib.dataset.segmentation.base import build
+from fullconv.lib.tools.convert_labels import main
+from fullconv.lib.visualize.segmentation import make_palette
+
+
+def read(path):
+    with Image.open(path) as picture:
+        assert picture.mode == "P"
+        assert np.array_equal(np.array(picture.getpalette()).reshape(-1, 3), make_palette(256))
+        return np.array(picture)
+
+
+@pytest.mark.parametrize(
+    "name, split, folder, task",
+    [("sbd", "train", "sbd", ""), ("nyud", "test", "nyud", ""), ("siftflow", "test", "siftflow", "geo")],
+)
+def test_published_sets(reference_dir, tmp_path, capsys, name, split, folder, task):
+    path = str(reference_dir / "fcn" / "data" / folder)
+    arguments = ["--dataset", name, "--split", split, "--path", path, "--out", str(tmp_path), "--task", task]
+    assert main(arguments) == 0
+    dataset = build(name, split, dataset_path=path)
+    for index, image_id in enumerate(dataset.image_ids):
+        expected = dataset.read_label(index, task or next(iter(dataset.tasks)))
+        assert np.array_equal(read(tmp_path / f"{image_id}.png"), expected)
+    assert f"{len(dataset)} labels" in capsys.readouterr().out
+
+
+def test_instances_and_what_has_none(tmp_path, capsys):
+    shapes = ["--dataset", "shapes", "--path", str(tmp_path / "shapes"), "--out", str(tmp_path / "out"), "--instances"]
+    assert main(["--split", "train[:2]", *shapes]) == 0
+    written = sorted((tmp_path / "out").iterdir())
+    maps = sorted((tmp_path / "shapes" / "VOCshapes" / "inst").iterdir())
+    for png, mat in zip(written, maps):
+        assert np.array_equal(read(png), scipy.io.loadmat(mat)["GTinst"]["Segmentation"][0, 0])
+    assert len(written) == len(maps) == 2
+    (tmp_path / "test.txt").write_text("1")
+    nyud = ["--dataset", "nyud", "--split", "test", "--path", str(tmp_path), "--out", str(tmp_path / "o")]
+    assert main([*nyud, "--instances"]) == 1
+    assert "nyud_test has no instance maps" in capsys.readouterr().out
+    assert not (tmp_path / "o").exists()
+
+
+def test_a_wrong_label_stops_with_its_name(tmp_path, capsys):
+    for kind in ("images", "labels"):
+        (tmp_path / kind).mkdir()
+    for i, value in enumerate((1, 5)):
+        Image.fromarray(np.zeros((4, 6, 3), np.uint8)).save(tmp_path / "images" / f"a{i}.png")
+        Image.fromarray(np.full((4, 6), value, np.uint8)).save(tmp_path / "labels" / f"a{i}.png")
+    (tmp_path / "classes.txt").write_text("sky\nroad\n")
+    arguments = ["--dataset", "folder", "--split", "all", "--path", str(tmp_path), "--out", str(tmp_path / "out")]
+    assert main(arguments) == 1
+    assert "stopped after 1 labels" in capsys.readouterr().out
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["a0.png"]
