@@ -62,7 +62,8 @@ def test_step(rounds: int = 5) -> None:
     """Whole step against the maps alone, in turns."""
     config = published()
     shapes = {"data": (1, 3, 600, 1000), "im_info": (1, 3)}
-    symbol = FCIS(config).test_symbol()
+    network = FCIS(fcis_config.network_spec(config, CLASSES))
+    symbol = network.test_symbol(fcis_config.test_spec(config))
     arg_shapes, _, aux_shapes = symbol.infer_shape(**shapes)
     all_shapes = dict(zip(symbol.list_arguments(), arg_shapes))
     all_shapes.update(zip(symbol.list_auxiliary_states(), aux_shapes))
@@ -73,7 +74,7 @@ def test_step(rounds: int = 5) -> None:
     detector.detect(image)
     print(f"peak memory of testing: {peak_gib():.2f} GiB (wanted: 2.5 GB)", flush=True)
 
-    maps = ExecutorPool(mx.sym.Group(list(FCIS(config).maps())), mx.cpu(), {"data": shapes["data"]})
+    maps = ExecutorPool(mx.sym.Group(list(network.maps())), mx.cpu(), {"data": shapes["data"]})
     for name, array in list(maps.params.items()) + list(maps.aux.items()):
         params[name].copyto(array)
     data, _ = prepare_input(image, config, 600, 1000)
@@ -93,7 +94,7 @@ def test_step(rounds: int = 5) -> None:
 def training_step(steps: int = 2) -> None:
     """A few updates on random data."""
     config = published()
-    symbol = FCIS(config).train_symbol()
+    symbol = FCIS(fcis_config.network_spec(config, CLASSES)).train_symbol(fcis_config.train_spec(config))
     shapes = largest_shapes(config, symbol, [{"boxes": np.zeros((8, 4))}])
     trainer = Trainer(symbol, [mx.cpu()], shapes, config.network.FIXED_PARAMS)
     params = random_params(trainer.param_shapes())

@@ -7,6 +7,7 @@ from typing import Callable, Dict, Iterator, List, NamedTuple, Sequence, Tuple
 import mxnet as mx
 import numpy as np
 
+from fullconv.fcis.config import network_spec, test_spec
 from fullconv.fcis.data import CLASS_UNITS
 from fullconv.fcis.loader import check_sizes, load_input, prepare_input
 from fullconv.fcis.symbols.fcis import FCIS
@@ -41,10 +42,9 @@ class Detector:
     ) -> None:
         self.config = config
         self.classes = list(classes)
-        config.dataset.NUM_CLASSES = len(self.classes)
         short, long = max(config.SCALES, key=lambda scale: scale[0] * scale[1])
         largest = {"data": (1, 3, short, long), "im_info": (1, 3)}
-        symbol = FCIS(config).test_symbol()
+        symbol = FCIS(network_spec(config, len(self.classes))).test_symbol(test_spec(config))
         params = match_params(
             expected_shapes(symbol, **largest), arg_params, aux_params, units=CLASS_UNITS, source=source
         )

@@ -49,7 +49,8 @@ class Training(Session):
         imdb = build_imdb(config, config.dataset.image_set)
         self.roidb = training_roidb(imdb, config)
         super().__init__(config, Path(run.args.cfg).stem, model_prefix(config, run.args.cfg), {"": imdb.classes})
-        self.symbol = FCIS(config).train_symbol()
+        network = FCIS(fcis_config.network_spec(config, imdb.num_classes))
+        self.symbol = network.train_symbol(fcis_config.train_spec(config))
         self.trainer = Trainer(
             self.symbol,
             run.contexts,

@@ -1,49 +1,121 @@
-"""The normalisations a backbone can be built with: how each convolution's output is scaled before its ReLU."""
+"""How a convolution's output is scaled before its ReLU: the one place where networks get their normalisation."""
 
 from __future__ import annotations
 
-from typing import Callable, Optional
+from dataclasses import dataclass
+from typing import Dict, Mapping, NamedTuple, Optional
 
 import mxnet as mx
 
 from fullconv.lib.operators.group_norm import group_norm
 
-Norm = Callable[[mx.sym.Symbol, str, int, Optional[str]], mx.sym.Symbol]
-"""norm(data, name, channels, relu): normalised data (N, channels, H, W), then a ReLU named `relu` unless it is None."""
+KINDS = ("fixed", "batch", "group")
 
 
-def _activated(data: mx.sym.Symbol, relu: Optional[str]) -> mx.sym.Symbol:
+class ArrayNames(NamedTuple):
+    """Last words of the four arrays' names, behind the layer's name and an underscore."""
+
+    gamma: str
+    beta: str
+    moving_mean: str
+    moving_var: str
+
+
+MXNET_ARRAYS = ArrayNames("gamma", "beta", "moving_mean", "moving_var")
+TORCH_ARRAYS = ArrayNames("weight", "bias", "running_mean", "running_var")
+
+
+@dataclass(frozen=True)
+class NormSpec:
+    """One normalisation, each with a factor and an offset per channel.
+
+    kind: "fixed" scales by the statistics of the pretrained file, in training and test, as fine-tuned detectors do.
+    "batch" is BatchNorm (Ioffe and Szegedy, ICML 2015): the batch's statistics in training, running averages in test.
+    "group" is GroupNorm (Wu and He, ECCV 2018): each image by itself, in training and test.
+    eps: added to the variance. momentum: share of the running averages that a batch leaves; kind "batch" only.
+    group_size, groups: channels of a group, or number of groups; one of them for kind "group", 0 otherwise.
+    """
+
+    kind: str = "fixed"
+    eps: float = 1e-5
+    momentum: float = 0.9
+    group_size: int = 0
+    groups: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"normalisation {self.kind!r}: known are {', '.join(KINDS)}")
+        if sum(number > 0 for number in (self.group_size, self.groups)) != (self.kind == "group"):
+            raise ValueError(
+                f"normalisation {self.kind!r} with group_size={self.group_size} and groups={self.groups}: "
+                "kind 'group' takes one of them above 0, the others none"
+            )
+
+    @property
+    def trained(self) -> bool:
+        """Whether it fits activations without a pretrained file."""
+        return self.kind != "fixed"
+
+    def groups_of(self, channels: int) -> int:
+        """Number of groups that so many channels make; fewer channels than a group are one."""
+        return self.groups or max(1, channels // self.group_size)
+
+
+FIXED = NormSpec()
+"""BatchNorm of MXNet's and Caffe's pretrained files."""
+
+FIXED_WITHOUT_EPS = NormSpec(eps=0.0)
+"""The same of Detectron's lineage, which divides by the root of the variance as it is.
+
+MXNet's operator takes 0 with fixed statistics: only cuDNN's path, which it leaves to the batch's, has a least eps.
+"""
+
+
+def norm_of(trained: bool, group_size: int) -> NormSpec:
+    """The normalisation of a config: network.BN_TRAINED and network.GN_CHANNELS (0: BatchNorm).
+
+    Trained BatchNorm wants several images per device: with one or two, what was learned does not fit the averages.
+    They run over about 100 batches, as MXNet's default of about 10 would leave the averages themselves too noisy.
+    """
+    if group_size:
+        return NormSpec("group", group_size=group_size)
+    return NormSpec("batch", momentum=0.99) if trained else FIXED
+
+
+def normalize(
+    data: mx.sym.Symbol,
+    spec: NormSpec,
+    name: str,
+    channels: int,
+    relu: Optional[str] = None,
+    arrays: ArrayNames = MXNET_ARRAYS,
+    variables: Optional[Mapping[str, mx.sym.Symbol]] = None,
+) -> mx.sym.Symbol:
+    """Normalised data (N, channels, h, w), then a ReLU unless `relu`, its name, is None.
+
+    name: of the layer; its arrays (channels,) are `<name>_gamma` and so on, see `arrays`. variables: arrays with
+    attributes of their own (multipliers of the learning rate, say), by the names of MXNET_ARRAYS.
+    """
+    inputs = variables or _variables(name, channels, arrays)
+    if spec.kind == "group":
+        # One operator does the ReLU as well, in the same pass over the map.
+        act, factors = "none" if relu is None else "relu", (inputs.get("gamma"), inputs.get("beta"))
+        return group_norm(data, spec.groups_of(channels), channels, *factors, eps=spec.eps, act=act, name=name)
+    data = mx.sym.BatchNorm(
+        data,
+        **inputs,
+        name=name,
+        use_global_stats=spec.kind == "fixed",
+        # MXNet's default would leave the factor at 1.
+        fix_gamma=False,
+        eps=spec.eps,
+        momentum=spec.momentum,
+    )
     return data if relu is None else mx.sym.Activation(data, act_type="relu", name=relu)
 
 
-def fixed_batch_norm(data: mx.sym.Symbol, name: str, channels: int, relu: Optional[str]) -> mx.sym.Symbol:
-    """BatchNorm with the statistics of the pretrained file in training and test, as fine-tuned detectors have it."""
-    data = mx.sym.BatchNorm(data, name=name, use_global_stats=True, fix_gamma=False, eps=1e-5)
-    return _activated(data, relu)
-
-
-def trained_batch_norm(data: mx.sym.Symbol, name: str, channels: int, relu: Optional[str]) -> mx.sym.Symbol:
-    """BatchNorm with the batch's statistics in training and running averages of about 100 batches in test.
-
-    Wants several images per device: with one or two, what was learned does not fit the averages. MXNet's default of
-    about 10 batches would leave the averages themselves too noisy.
-    """
-    data = mx.sym.BatchNorm(data, name=name, fix_gamma=False, eps=1e-5, momentum=0.99)
-    return _activated(data, relu)
-
-
-def group_norm_of(size: int) -> Norm:
-    """GroupNorm over groups of `size` channels (Wu and He, ECCV 2018): each image by itself, in training and test."""
-
-    def norm(data: mx.sym.Symbol, name: str, channels: int, relu: Optional[str]) -> mx.sym.Symbol:
-        groups = max(1, channels // size)
-        return group_norm(data, num_groups=groups, channels=channels, name=name, act="relu" if relu else "none")
-
-    return norm
-
-
-def norm_of(trained: bool, group_size: int) -> Norm:
-    """The normalisation of a config: network.BN_TRAINED and network.GN_CHANNELS (0: BatchNorm)."""
-    if group_size:
-        return group_norm_of(group_size)
-    return trained_batch_norm if trained else fixed_batch_norm
+def _variables(name: str, channels: int, arrays: ArrayNames) -> Dict[str, mx.sym.Symbol]:
+    """The arrays by MXNet's names; none where they are called so, because the operators then make them themselves."""
+    if arrays == MXNET_ARRAYS:
+        return {}
+    return {key: mx.sym.Variable(f"{name}_{word}", shape=(channels,)) for key, word in arrays._asdict().items()}

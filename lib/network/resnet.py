@@ -1,111 +1,119 @@
-"""ResNet v1 as the original Caffe release laid it out, built from a table of stages.
+"""ResNet v1 and ResNeXt, built from a table of stages.
 
-He et al., "Deep Residual Learning for Image Recognition" (CVPR 2016). Layer and parameter names are those of the
-released Caffe models (`res4b22_branch2c_weight`, `bn4b22_branch2c_gamma`, ...), so converted files load by name.
+He et al., "Deep Residual Learning for Image Recognition" (CVPR 2016); Xie et al., "Aggregated Residual Transformations
+for Deep Neural Networks" (CVPR 2017).
 """
 
 from __future__ import annotations
 
-from typing import Dict, List, NamedTuple, Sequence
+from typing import Dict, List, Optional
 
 import mxnet as mx
 
-from fullconv.lib.network.norm import Norm, fixed_batch_norm
+from fullconv.lib.network.backbone import FeatureMap
+from fullconv.lib.network.deformable import deformable_convolution
+from fullconv.lib.network.norm import normalize
+from fullconv.lib.network.resnet_spec import ResNetSpec
+
+STEM_STRIDE = 4
+"""Of the first convolution and the pooling together."""
 
 
-class ResNetSpec(NamedTuple):
-    """What distinguishes one ResNet from another.
-
-    units: bottleneck blocks in res2, res3, res4, res5.
-    width: multiplier of all channel counts (1.0 is the published network).
-    numbered: whether blocks after the first are b1, b2, ... (101 and 152 layers: res3 and res4) or b, c, d, ...
-    """
-
-    units: Sequence[int]
-    width: float = 1.0
-    numbered: bool = False
-
-
-RESNETS: Dict[str, ResNetSpec] = {
-    "resnet_v1_50": ResNetSpec((3, 4, 6, 3)),
-    "resnet_v1_101": ResNetSpec((3, 4, 23, 3), numbered=True),
-    "resnet_v1_152": ResNetSpec((3, 8, 36, 3), numbered=True),
-    # Ours, for the embedded data set: trained from scratch in minutes on two cores.
-    "resnet_v1_small": ResNetSpec((1, 2, 2, 1), width=0.25),
-}
-
-
-def block_names(stage: int, units: int, numbered: bool) -> List[str]:
-    """Names of one stage's blocks: `res3a, res3b1, res3b2, ...` or `res2a, res2b, res2c`."""
+def block_letters(stage: int, units: int, numbered: bool) -> List[str]:
+    """Caffe's names of one stage's blocks: `a, b1, b2, ...` in stages 3 and 4 if `numbered`, else `a, b, c, ...`."""
     if numbered and stage in (3, 4):
-        return [f"{stage}a"] + [f"{stage}b{i}" for i in range(1, units)]
-    return [f"{stage}{chr(ord('a') + i)}" for i in range(units)]
+        return ["a"] + [f"b{i}" for i in range(1, units)]
+    return [chr(ord("a") + i) for i in range(units)]
 
 
-class ResNetBuilder:
-    """Builds the symbol of one ResNet; `norm` is the normalisation after every convolution."""
+class ResNet:
+    """The backbone of a specification; its maps are called res2 to res5 whatever its layers are called."""
 
-    def __init__(self, spec: ResNetSpec, norm: Norm = fixed_batch_norm) -> None:
+    def __init__(self, spec: ResNetSpec) -> None:
         self.spec = spec
-        self.norm = norm
 
-    def channels(self, published: int) -> int:
-        """Channel count at this width, a multiple of 16, the block of the processor's fast convolutions."""
-        return max(16, int(round(published * self.spec.width / 16)) * 16)
+    def features(self, data: mx.sym.Symbol) -> Dict[str, FeatureMap]:
+        """Outputs of the four stages, `res2` to `res5`, of images (N, 3, H, W)."""
+        spec, stride = self.spec, STEM_STRIDE
+        maps, data = {}, self._stem(data)
+        for stage in range(2, 6):
+            names = block_letters(stage, spec.units[stage - 2], spec.numbered)
+            for index, letter in enumerate(names):
+                block = spec.names.block.format(stage=stage, layer=stage - 1, index=index, letter=letter)
+                data = self._bottleneck(data, block, stage, first=index == 0)
+            stride *= spec.strides[stage - 2]
+            maps[f"res{stage}"] = FeatureMap(data, stride, self._outputs(stage))
+        return maps
 
-    def branch(
-        self, data: mx.sym.Symbol, block: str, part: str, channels: int, relu: bool = True, **attributes
-    ) -> mx.sym.Symbol:
-        """A block's convolution `res<block>_branch<part>`, its normalisation `bn<block>_branch<part>` and ReLU."""
-        name = f"res{block}_branch{part}"
-        data = mx.sym.Convolution(data, name=name, num_filter=channels, no_bias=True, **attributes)
-        return self.norm(data, f"bn{block}_branch{part}", channels, f"{name}_relu" if relu else None)
+    def _outputs(self, stage: int) -> int:
+        return self.spec.outputs * 2 ** (stage - 2)
 
-    def bottleneck(
-        self, data: mx.sym.Symbol, block: str, width: int, stride: int, dilate: int, project: bool
-    ) -> mx.sym.Symbol:
-        """1x1 (carrying the stride) - 3x3 (carrying the dilation) - 1x1, plus the identity or a projection."""
-        shortcut, step, around = data, (stride, stride), (dilate, dilate)
-        if project:
-            shortcut = self.branch(data, block, "1", 4 * width, relu=False, kernel=(1, 1), stride=step)
-        body = self.branch(data, block, "2a", width, kernel=(1, 1), stride=step)
-        body = self.branch(body, block, "2b", width, kernel=(3, 3), pad=around, dilate=around)
-        body = self.branch(body, block, "2c", 4 * width, relu=False, kernel=(1, 1))
-        # elementwise, not broadcast: oneDNN fuses it with the convolution and needs half the memory.
-        body = mx.sym.elemwise_add(shortcut, body, name=f"res{block}")
-        return mx.sym.Activation(body, act_type="relu", name=f"res{block}_relu")
-
-    def stem(self, data: mx.sym.Symbol) -> mx.sym.Symbol:
-        """7x7/2 convolution and 3x3/2 max pooling with Caffe's ceiling rule."""
-        channels = self.channels(64)
+    def _stem(self, data: mx.sym.Symbol) -> mx.sym.Symbol:
+        """7x7/2 convolution and 3x3/2 max pooling."""
+        names, channels = self.spec.names, self.spec.stem
         data = mx.sym.Convolution(
-            data, name="conv1", num_filter=channels, kernel=(7, 7), stride=(2, 2), pad=(3, 3), no_bias=True
+            data, name=names.stem_conv, num_filter=channels, kernel=(7, 7), stride=(2, 2), pad=(3, 3), no_bias=True
         )
-        data = self.norm(data, "bn_conv1", channels, "conv1_relu")
-        return mx.sym.Pooling(
-            data, name="pool1", kernel=(3, 3), stride=(2, 2), pool_type="max", pooling_convention="full"
+        data = self._norm(data, names.stem_norm, channels, f"{names.stem_conv}_relu")
+        # Caffe's ceiling makes the map of an even size as large as padding does, its windows one pixel further on.
+        rule = {"pooling_convention": "full"} if self.spec.ceil_pooling else {"pad": (1, 1)}
+        return mx.sym.Pooling(data, name=names.stem_pool, kernel=(3, 3), stride=(2, 2), pool_type="max", **rule)
+
+    def _bottleneck(self, data: mx.sym.Symbol, block: str, stage: int, first: bool) -> mx.sym.Symbol:
+        """1x1 - 3x3 - 1x1 around the identity, or, in a stage's first block, around a projection with its stride."""
+        spec, total = self.spec, self.spec.names.total.format(block=block)
+        width, outputs = spec.groups * spec.group_width * 2 ** (stage - 2), self._outputs(stage)
+        stride = spec.strides[stage - 2] if first else 1
+        outer, inner = (stride, 1) if spec.stride_in_1x1 else (1, stride)
+        shortcut = self._unit(data, block, 0, outputs, stride, relu=False) if first else data
+        body = self._unit(data, block, 1, width, outer)
+        body = self._unit(body, block, 2, width, inner, stage=stage)
+        body = self._unit(body, block, 3, outputs, relu=False)
+        # elementwise, not broadcast: oneDNN fuses it with the convolution and needs half the memory.
+        body = mx.sym.elemwise_add(shortcut, body, name=total)
+        return mx.sym.Activation(body, act_type="relu", name=f"{total}_relu")
+
+    def _unit(
+        self,
+        data: mx.sym.Symbol,
+        block: str,
+        part: int,
+        channels: int,
+        stride: int = 1,
+        relu: bool = True,
+        stage: Optional[int] = None,
+    ) -> mx.sym.Symbol:
+        """Convolution `part` (0: the shortcut's) of a block, 1x1 or, with `stage`, that stage's 3x3, and its norm."""
+        names = self.spec.names
+        name = names.convs[part].format(block=block)
+        if stage is None:
+            data = mx.sym.Convolution(
+                data, name=name, num_filter=channels, kernel=(1, 1), stride=(stride, stride), no_bias=True
+            )
+        else:
+            data = self._conv3x3(data, name, channels, stride, stage)
+        return self._norm(data, names.norms[part].format(block=block), channels, f"{name}_relu" if relu else None)
+
+    def _conv3x3(self, data: mx.sym.Symbol, name: str, channels: int, stride: int, stage: int) -> mx.sym.Symbol:
+        spec, names = self.spec, self.spec.names
+        dilation, version = spec.dilations[stage - 2], spec.deformable[stage - 2]
+        if version:
+            deformed, offsets = names.deformed.format(conv=name), names.offsets.format(conv=name)
+            return deformable_convolution(
+                data, deformed, offsets, version, channels, stride, dilation, spec.groups, no_bias=True
+            )
+        around, step = (dilation, dilation), (stride, stride)
+        return mx.sym.Convolution(
+            data,
+            name=name,
+            num_filter=channels,
+            num_group=spec.groups,
+            kernel=(3, 3),
+            stride=step,
+            pad=around,
+            dilate=around,
+            no_bias=True,
         )
 
-    def features(self, data: mx.sym.Symbol, strides: Sequence[int], dilates: Sequence[int]) -> Dict[str, mx.sym.Symbol]:
-        """Outputs of the four stages, keyed `res2` to `res5`.
-
-        data: (N,3,H,W). strides, dilates: per stage; the stride sits on a stage's first block. Published FCIS uses
-        strides (1,2,2,1) and dilates (1,1,1,2), so that res4 and res5 both have stride 16.
-        """
-        data = self.stem(data)
-        stages = {}
-        for index, (units, stride, dilate) in enumerate(zip(self.spec.units, strides, dilates)):
-            stage = index + 2
-            width = self.channels(64 * 2**index)
-            for position, block in enumerate(block_names(stage, units, self.spec.numbered)):
-                first = position == 0
-                data = self.bottleneck(data, block, width, stride if first else 1, dilate, project=first)
-            stages[f"res{stage}"] = data
-        return stages
-
-
-def resnet_v1(name: str, norm: Norm = fixed_batch_norm) -> ResNetBuilder:
-    """Builder of a named ResNet; ValueError lists the known names."""
-    if name not in RESNETS:
-        raise ValueError(f"no backbone named {name!r}; known: {', '.join(sorted(RESNETS))}")
-    return ResNetBuilder(RESNETS[name], norm)
+    def _norm(self, data: mx.sym.Symbol, name: str, channels: int, relu: Optional[str]) -> mx.sym.Symbol:
+        return normalize(data, self.spec.norm, name, channels, relu, self.spec.names.arrays)

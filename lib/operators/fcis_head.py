@@ -58,13 +58,14 @@ def fcis_head_composed(
     f = mx.sym if isinstance(rois, mx.sym.Symbol) else mx.nd
     pool = {"spatial_scale": spatial_scale, "group_size": group_size, "pooled_size": pooled_size}
     pooled = psroi_pooling(cls_seg, rois, output_dim=2 * num_classes, **pool)
-    scores = _average(f, group_max(pooled, num_classes))
-    cls_prob = f.SoftmaxActivation(f.Reshape(scores, shape=(-1, num_classes)))
-    pick = f.Reshape(cls_prob, shape=(0, 0, 1, 1))
-    seg_pred = group_pick(group_softmax(pooled, num_classes), pick, num_classes, "Score_Pick")
-    bbox_pred = _average(f, psroi_pooling(bbox, rois, output_dim=num_reg, **pool))
-    return cls_prob, f.Reshape(bbox_pred, shape=(-1, num_reg)), seg_pred
+    cls_prob = f.SoftmaxActivation(_average(f, group_max(pooled, num_classes), num_classes))
+    best = f.Reshape(cls_prob, shape=(-1, num_classes, 1, 1))
+    seg_pred = group_pick(group_softmax(pooled, num_classes), best, num_classes, pick_type="Score_Pick")
+    bbox_pred = _average(f, psroi_pooling(bbox, rois, output_dim=num_reg, **pool), num_reg)
+    return cls_prob, bbox_pred, seg_pred
 
 
-def _average(f: Any, data: Array) -> Array:
-    return f.Pooling(data, kernel=(1, 1), global_pool=True, pool_type="avg")
+def _average(f: Any, data: Array, channels: int) -> Array:
+    """Mean over the roi: (R, channels, P, P) -> (R, channels)."""
+    # A mean over axes, as in training: the same numbers as global average pooling, and quicker.
+    return f.Reshape(f.mean(data, axis=(2, 3)), shape=(-1, channels))

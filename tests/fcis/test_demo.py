@@ -41,8 +41,7 @@ class FakeDetector:
 def model(tmp_path):
     """A small network with random weights, saved as training saves it; its prefix."""
     config = fcis_config.load(CFG)
-    config.dataset.NUM_CLASSES = 3
-    symbol = FCIS(config).test_symbol()
+    symbol = FCIS(fcis_config.network_spec(config, 3)).test_symbol(fcis_config.test_spec(config))
     shapes = checkpoint.expected_shapes(symbol, data=(1, 3, 256, 320), im_info=(1, 3))
     rng = np.random.RandomState(0)
     values = {

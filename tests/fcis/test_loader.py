@@ -18,7 +18,11 @@ def setup(tmp_path_factory):
         CFG, ["dataset.dataset_path", folder, "dataset.root_path", folder, "dataset.image_set", "train8"]
     )
     roidb = training_roidb(build_imdb(config, "train8"), config)
-    return config, roidb, FCIS(config).train_symbol()
+    return (
+        config,
+        roidb,
+        FCIS(fcis_config.network_spec(config, config.dataset.NUM_CLASSES)).train_symbol(fcis_config.train_spec(config)),
+    )
 
 
 def test_batches_have_what_the_symbol_asks_for(setup):

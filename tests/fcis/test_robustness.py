@@ -86,7 +86,11 @@ def setup(folder, *more):
     """Config, roidb and training symbol of the set in `folder`."""
     config = fcis_config.load(CFG, words(folder, *more)[5:])
     roidb = training_roidb(build_imdb(config, "own"), config)
-    return config, roidb, FCIS(config).train_symbol()
+    return (
+        config,
+        roidb,
+        FCIS(fcis_config.network_spec(config, config.dataset.NUM_CLASSES)).train_symbol(fcis_config.train_spec(config)),
+    )
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,9 @@ SMALL = ["symbol", "resnet_v1_small_fcis"]
 
 
 def shapes_of(config):
-    symbol = FCIS(config).test_symbol()
+    symbol = FCIS(fcis_config.network_spec(config, config.dataset.NUM_CLASSES)).test_symbol(
+        fcis_config.test_spec(config)
+    )
     inputs = {"data": (1, 3, 96, 128), "im_info": (1, 3)}
     arg_shapes, _, aux_shapes = symbol.infer_shape(**inputs)
     shapes = dict(zip(symbol.list_arguments(), arg_shapes))
@@ -76,7 +78,7 @@ def test_an_incomplete_backbone_is_refused(tmp_path):
 def test_random_weights_without_normalisation_stay_in_range(symbol):
     config = fcis_config.load(VOC, ["symbol", symbol, "network.pretrained", "", "TEST.RPN_MIN_SIZE", "2"])
     shapes = shapes_of(config)
-    maps = FCIS(config).maps()
+    maps = FCIS(fcis_config.network_spec(config, config.dataset.NUM_CLASSES)).maps()
     executor = mx.sym.Group(list(maps)).simple_bind(mx.cpu(), grad_req="null", data=(1, 3, 96, 128))
     arrays = start_weights(shapes, config.network, lambda line: None)
     executor.copy_params_from(arrays, arrays, allow_extra_params=True)

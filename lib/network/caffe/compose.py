@@ -7,20 +7,21 @@ every array, because MXNet's default exempts biases from decay and Caffe's does 
 
 from __future__ import annotations
 
-from typing import Callable, Dict, List, Sequence
+from typing import Callable, Dict, List, Mapping, Optional, Sequence
 
 import mxnet as mx
 
 from fullconv.lib.network.caffe.layer import Layer
 from fullconv.lib.network.loss import pixel_softmax_loss
-from fullconv.lib.operators.group_norm import group_norm
+from fullconv.lib.network.norm import NormSpec, normalize
 
 Symbols = Dict[str, mx.sym.Symbol]
 
 
-def compose(layers: Sequence[Layer]) -> Symbols:
+def compose(layers: Sequence[Layer], inputs: Optional[Mapping[str, mx.sym.Symbol]] = None) -> Symbols:
     """Symbols of all blobs by name; a blob that a layer changed in place is the changed one.
 
+    inputs: what stands for an input (N, C, H, W), by its name; a variable of that name where there is nothing.
     Parameters are called `<layer>_weight` and `<layer>_bias`.
 
     Raises:
@@ -35,6 +36,9 @@ def compose(layers: Sequence[Layer]) -> Symbols:
             reason = f"no earlier layer makes {missing[0]!r}" if missing else f"known types are {known}"
             raise ValueError(f"layer {layer.name!r} of type {layer.type}: {reason}")
         channels[layer.top] = _channels(layer, [channels[blob] for blob in layer.bottoms])
+        if layer.type == "Input" and layer.name in (inputs or {}):
+            blobs[layer.top] = inputs[layer.name]
+            continue
         blobs[layer.top] = _BUILDERS[layer.type](layer, *(blobs[blob] for blob in layer.bottoms), channels[layer.top])
     return blobs
 
@@ -45,7 +49,7 @@ def _fold_relus(layers: Sequence[Layer]) -> List[Layer]:
     for layer in layers:
         below = rows[-1] if rows else layer
         if layer.type == "ReLU" and below.type == "GroupNorm" and below.top == layer.bottoms[0] == layer.top:
-            rows[-1] = below._replace(options={**below.options, "act": "relu"})
+            rows[-1] = below._replace(options={**below.options, "relu": layer.name})
         else:
             rows.append(layer)
     return rows
@@ -151,17 +155,19 @@ def _lrn(layer: Layer, bottom: mx.sym.Symbol, _: int) -> mx.sym.Symbol:
     return mx.sym.elemwise_mul(bottom, factor, name=layer.name)
 
 
-def _group_norm(layer: Layer, bottom: mx.sym.Symbol, channels: int) -> mx.sym.Symbol:
+def _normalize(layer: Layer, bottom: mx.sym.Symbol, channels: int, spec: NormSpec) -> mx.sym.Symbol:
+    """Caffe's names and multipliers for the factor and the offset."""
     arrays = _channel_variables(layer, channels)
-    groups, act = layer.options["groups"], layer.options.get("act", "none")
-    return group_norm(bottom, groups, channels, arrays["weight"], arrays["bias"], act=act, name=layer.name)
+    factors = {"gamma": arrays["weight"], "beta": arrays["bias"]}
+    return normalize(bottom, spec, layer.name, channels, layer.options.get("relu"), variables=factors)
+
+
+def _group_norm(layer: Layer, bottom: mx.sym.Symbol, channels: int) -> mx.sym.Symbol:
+    return _normalize(layer, bottom, channels, NormSpec("group", groups=layer.options["groups"]))
 
 
 def _batch_norm(layer: Layer, bottom: mx.sym.Symbol, channels: int) -> mx.sym.Symbol:
-    arrays = _channel_variables(layer, channels)
-    return mx.sym.BatchNorm(
-        bottom, gamma=arrays["weight"], beta=arrays["bias"], fix_gamma=False, eps=1e-5, name=layer.name
-    )
+    return _normalize(layer, bottom, channels, NormSpec("batch"))
 
 
 def _mean_pooling(layer: Layer, bottom: mx.sym.Symbol, _: int) -> mx.sym.Symbol:

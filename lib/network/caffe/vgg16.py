@@ -7,13 +7,31 @@ fully connected layers are convolutions and the first layer pads by 100 pixels, 
 
 from __future__ import annotations
 
-from typing import Callable, List, Optional
+from typing import Callable, List, NamedTuple, Optional, Sequence
 
 from fullconv.lib.network.caffe import layer as rows
 from fullconv.lib.network.caffe.layer import WEIGHT_AND_BIAS, Layer
 
-STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
-"""Channels and number of 3x3 convolutions before each pooling."""
+
+class Stage(NamedTuple):
+    """`convolutions` of 3x3, and the pooling behind them, of which `pool` is the kernel; 0 leaves it out.
+
+    A pooling of stride 1 keeps the size of its map and leaves the next stage to look as far as before: by dilation.
+    """
+
+    channels: int
+    convolutions: int
+    dilation: int = 1
+    pool: int = 2
+    pool_stride: int = 2
+
+
+STAGES = (Stage(64, 2), Stage(128, 2), Stage(256, 3), Stage(512, 3), Stage(512, 3))
+"""As published."""
+
+STAGES_OF_STRIDE_8 = (*STAGES[:3], Stage(512, 3, pool=3, pool_stride=1), Stage(512, 3, dilation=2, pool=0))
+"""The last map twice as fine in both directions (Dai et al., "Instance-sensitive Fully Convolutional Networks", ECCV
+2016). The paper leaves the kernel of pool4 open: 3 keeps the map's size and centre, 2 would move it by half a pixel."""
 
 PADS = (100, 0)
 """Padding of the first layer and of fc6."""
@@ -24,6 +42,9 @@ as large: what learns from nothing needs many pictures."""
 
 NORM_LEAST = 17
 """Sides of the smallest image with them, which leaves the last pooling two pixels."""
+
+Norm = Callable[[str, str, int], Layer]
+"""norm(name, blob, channels): the row that normalises a blob."""
 
 
 def vgg16_fcn(
@@ -47,10 +68,10 @@ def vgg16_fcn(
     first_pad, fc6_pad = NORM_PADS if norm else PADS
     # As many groups as channels: each by itself.
     each, over_all = (rows.group_norm, _over_all) if norm else (None, None)
-    layers = _convolutions(bottom, width, each, suffix, first, first_pad)
+    layers = vgg16_convolutions(bottom, width, each, suffix, first, first_pad)
     for number, kernel, pad in ((6, 7, fc6_pad), (7, 1, 0)):
         names = f"fc{number}{suffix}", f"relu{number}{suffix}"
-        layers += _unit(*names, layers[-1].top, hidden, kernel, pad, over_all)
+        layers += _unit(*names, layers[-1].top, hidden, kernel, pad, norm=over_all)
         if ratio:
             layers.append(rows.dropout(f"drop{number}{suffix}", layers[-1].top, ratio))
     return layers
@@ -62,12 +83,8 @@ def vgg16_classifier(bottom: str, width: float = 1.0) -> List[Layer]:
 
     Arrays are called as in `vgg16_fcn` with `norm`, which can start from them.
     """
-    layers = _convolutions(bottom, width, _over_batch)
+    layers = vgg16_convolutions(bottom, width, _over_batch)
     return [*layers, rows.mean_pooling("pool6", layers[-1].top)]
-
-
-Norm = Callable[[str, str, int], Layer]
-"""norm(name, blob, channels): the row that normalises a blob."""
 
 
 def _over_all(name: str, blob: str, channels: int) -> Layer:
@@ -78,24 +95,46 @@ def _over_batch(name: str, blob: str, channels: int) -> Layer:
     return rows.batch_norm(name, blob)
 
 
-def _convolutions(
-    bottom: str, width: float, norm: Optional[Norm], suffix: str = "", first: str = "conv1_1", first_pad: int = 1
+def vgg16_convolutions(
+    bottom: str,
+    width: float = 1.0,
+    norm: Optional[Norm] = None,
+    suffix: str = "",
+    first: str = "conv1_1",
+    first_pad: int = 1,
+    stages: Sequence[Stage] = STAGES,
 ) -> List[Layer]:
-    """conv1_1 to pool5."""
+    """conv1_1 to the last stage's pooling from `bottom` (N, C, H, W); arguments as of `vgg16_fcn`."""
     layers: List[Layer] = []
-    for stage, (channels, count) in enumerate(STAGES, 1):
-        for index in range(1, count + 1):
-            place = f"{stage}_{index}"
-            name, pad = (first, first_pad) if place == "1_1" else (f"conv{place}", 1)
+    for number, stage in enumerate(stages, 1):
+        for index in range(1, stage.convolutions + 1):
+            place, pad = f"{number}_{index}", stage.dilation
+            name = f"conv{place}"
+            if place == "1_1":
+                name, pad = first, first_pad
             below = layers[-1].top if layers else bottom
-            layers += _unit(name + suffix, f"relu{place}{suffix}", below, scaled(channels, width), 3, pad, norm)
-        layers.append(rows.max_pooling(f"pool{stage}{suffix}", layers[-1].top, kernel=2, stride=2))
+            channels = scaled(stage.channels, width)
+            layers += _unit(name + suffix, f"relu{place}{suffix}", below, channels, 3, pad, stage.dilation, norm)
+        if stage.pool:
+            # Stride 1 pads so that the map keeps its size; at stride 2, Caffe's ceiling needs no padding.
+            pad = stage.pool // 2 if stage.pool_stride == 1 else 0
+            pool = rows.max_pooling(f"pool{number}{suffix}", layers[-1].top, stage.pool, stage.pool_stride, pad)
+            layers.append(pool)
     return layers
 
 
-def _unit(name: str, relu: str, below: str, channels: int, kernel: int, pad: int, norm: Optional[Norm]) -> List[Layer]:
+def _unit(
+    name: str,
+    relu: str,
+    below: str,
+    channels: int,
+    kernel: int,
+    pad: int,
+    dilation: int = 1,
+    norm: Optional[Norm] = None,
+) -> List[Layer]:
     """A convolution, its normalisation if any, and its ReLU."""
-    layers = [rows.convolution(name, below, channels, kernel, pad=pad, mults=WEIGHT_AND_BIAS)]
+    layers = [rows.convolution(name, below, channels, kernel, pad=pad, dilation=dilation, mults=WEIGHT_AND_BIAS)]
     if norm:
         layers.append(norm(f"{name}_norm", name, channels))
     return [*layers, rows.relu(relu, name)]

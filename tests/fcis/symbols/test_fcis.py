@@ -1,5 +1,7 @@
 """The FCIS graph: parameters and shapes of the published network, fused and composed head, small networks."""
 
+from dataclasses import replace
+
 import mxnet as mx
 import numpy as np
 import pytest
@@ -28,6 +30,16 @@ def learnable(symbol):
     return [n for n in symbol.list_arguments() if n not in DATA_NAMES + LABEL_NAMES]
 
 
+def symbol_of_training(config):
+    network = FCIS(fcis_config.network_spec(config, config.dataset.NUM_CLASSES))
+    return network.train_symbol(fcis_config.train_spec(config))
+
+
+def symbol_of_test(config):
+    network = FCIS(fcis_config.network_spec(config, config.dataset.NUM_CLASSES))
+    return network.test_symbol(fcis_config.test_spec(config))
+
+
 def roidb(objects):
     return [{"boxes": np.zeros((objects, 4))}]
 
@@ -35,7 +47,7 @@ def roidb(objects):
 @pytest.mark.parametrize("cfg, values", [(VOC, 51_856_392), (COCO, 57_892_626)])
 def test_published_parameters(cfg, values):
     config = fcis_config.load(cfg)
-    symbol = FCIS(config).train_symbol()
+    symbol = symbol_of_training(config)
     names = learnable(symbol)
     shapes = largest_shapes(config, symbol, roidb(4))
     arg_shapes, _, _ = symbol.infer_shape(**shapes)
@@ -51,7 +63,7 @@ def test_published_parameters(cfg, values):
 @pytest.mark.parametrize("cfg, rois, classes", [(VOC, 128, 21), (COCO, 304, 81)])
 def test_published_training_outputs(cfg, rois, classes):
     config = fcis_config.load(cfg)
-    symbol = FCIS(config).train_symbol()
+    symbol = symbol_of_training(config)
     _, shapes, _ = symbol.infer_shape(**largest_shapes(config, symbol, roidb(4)))
     anchors = config.network.NUM_ANCHORS
     assert shapes == [
@@ -68,7 +80,7 @@ def test_published_training_outputs(cfg, rois, classes):
 @pytest.mark.parametrize("fused", ["true", "false"])
 def test_published_test_outputs(fused):
     config = fcis_config.load(COCO, ["TEST.FUSED_HEAD", fused])
-    symbol = FCIS(config).test_symbol()
+    symbol = symbol_of_test(config)
     _, shapes, _ = symbol.infer_shape(data=(1, 3, 600, 1000), im_info=(1, 3))
     assert dict(zip(symbol.list_outputs(), shapes)) == {
         "rois_output": (600, 5),
@@ -80,7 +92,7 @@ def test_published_test_outputs(fused):
 
 
 def test_feature_size_of_the_published_network():
-    symbol = FCIS(fcis_config.load(VOC)).train_symbol()
+    symbol = symbol_of_training(fcis_config.load(VOC))
     assert [feature_shape(symbol, *size) for size in ((600, 1000), (600, 899), (562, 1000), (201, 1000))] == [
         (38, 63),
         (38, 57),
@@ -91,7 +103,7 @@ def test_feature_size_of_the_published_network():
 
 def random_test_executor(fused):
     config = fcis_config.load(VOC, SMALL + ["TEST.FUSED_HEAD", fused, "TEST.ITER", "2", "dataset.NUM_CLASSES", "5"])
-    executor = FCIS(config).test_symbol().simple_bind(mx.cpu(), grad_req="null", data=(1, 3, 96, 128), im_info=(1, 3))
+    executor = symbol_of_test(config).simple_bind(mx.cpu(), grad_req="null", data=(1, 3, 96, 128), im_info=(1, 3))
     rng = np.random.RandomState(0)
     for _, array in sorted(executor.arg_dict.items()):
         array[:] = rng.randn(*array.shape) * 0.1
@@ -121,7 +133,7 @@ def test_small_networks_give_finite_losses_and_gradients(stride, options):
         + options
         + ["TRAIN.BATCH_IMAGES", "2", "network.RPN_FEAT_STRIDE", str(stride), "dataset.NUM_CLASSES", "4"],
     )
-    symbol = FCIS(config).train_symbol()
+    symbol = symbol_of_training(config)
     shapes = largest_shapes(config, symbol, roidb(2))
     executor = symbol.simple_bind(mx.cpu(), **shapes)
     rng = np.random.RandomState(0)
@@ -145,6 +157,12 @@ def test_small_networks_give_finite_losses_and_gradients(stride, options):
         assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0, name
 
 
-def test_unknown_backbone_and_stride_name_what_is_known():
+def test_an_unknown_backbone_names_those_known():
     with pytest.raises(ValueError, match="resnet_v1_101"):
-        FCIS(fcis_config.load(VOC, ["symbol", "resnet_v9_fcis"]))
+        fcis_config.network_spec(fcis_config.load(VOC, ["symbol", "resnet_v9_fcis"]), 21)
+
+
+def test_maps_of_different_strides_are_refused():
+    spec = fcis_config.network_spec(fcis_config.load(VOC), 21)
+    with pytest.raises(ValueError, match=r"strides 16 \(res4\) and 32 \(res5\)"):
+        FCIS(replace(spec, backbone=replace(spec.backbone, strides=(1, 2, 2, 2)))).maps()

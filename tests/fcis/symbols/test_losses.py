@@ -8,6 +8,8 @@ import pytest
 
 from fullconv.fcis import config as fcis_config
 from fullconv.fcis.symbols.fcis import FCIS, Maps
+from fullconv.fcis.symbols.heads import rpn_probability
+from fullconv.fcis.symbols.losses import head_losses, rpn_losses
 
 CFGS = "experiments/fcis/cfgs"
 VOC, COCO = f"{CFGS}/resnet_v1_101_vocSDS_fcis_end2end.yaml", f"{CFGS}/resnet_v1_101_coco_fcis_end2end_ohem.yaml"
@@ -37,7 +39,8 @@ def one_hot(label, classes):
 
 @pytest.mark.parametrize("cfg, divisor", [(VOC, 128), (COCO, 128)])
 def test_head_losses(cfg, divisor):
-    config = fcis_config.load(cfg, ["dataset.NUM_CLASSES", str(CLASSES)])
+    config = fcis_config.load(cfg)
+    network, train = fcis_config.network_spec(config, CLASSES), fcis_config.train_spec(config)
     rng = np.random.RandomState(0)
     arrays = {
         "cls": rng.randn(ROIS, CLASSES),
@@ -50,9 +53,8 @@ def test_head_losses(cfg, divisor):
     }
     names = list(arrays)
     variables = [mx.sym.Variable(name) for name in names]
-    divided_by = config.TRAIN.BATCH_ROIS_OHEM if config.TRAIN.ENABLE_OHEM else config.TRAIN.BATCH_ROIS
-    assert divided_by == divisor
-    losses = FCIS(config).head_losses(variables[:3], variables[3:], divided_by)
+    assert train.losses.kept_rois == divisor
+    losses = head_losses(variables[:3], variables[3:], network, train)
     got = gradients(losses, arrays, names[:3])
 
     kept = arrays["label"] != -1
@@ -77,10 +79,9 @@ def test_rpn_losses(images):
         "proposal_bbox_target": rng.randn(images, 4 * anchors, height, width) * 0.3,
         "proposal_bbox_weight": rng.randint(0, 2, (images, 4 * anchors, height, width)),
     }
-    network = FCIS(config)
     maps = Maps(mx.sym.Variable("score"), mx.sym.Variable("delta"), None, None)
-    scores, _ = network.rpn_probability(maps)
-    got = gradients(network.rpn_losses(maps, scores), arrays, ["score", "delta"])
+    scores, _ = rpn_probability(maps, anchors)
+    got = gradients(rpn_losses(maps, scores, fcis_config.train_spec(config)), arrays, ["score", "delta"])
 
     label = arrays["proposal_label"]
     flat = arrays["score"].reshape(images, 2, -1)
@@ -105,7 +106,8 @@ def ancestors(symbol, name):
 
 
 def test_masks_are_picked_and_counted_with_the_labels_before_hard_example_mining():
-    symbol = FCIS(fcis_config.load(COCO)).train_symbol()
+    config = fcis_config.load(COCO)
+    symbol = FCIS(fcis_config.network_spec(config, 81)).train_symbol(fcis_config.train_spec(config))
     assert ("proposal_annotator", 1) in ancestors(symbol, "seg_pred")
     assert ancestors(symbol, "mask_targets") == {("proposal_annotator", 4)}
     assert ancestors(symbol, "rcnn_label") == {("annotator_ohem", 0)}
