@@ -64,7 +64,9 @@ class FPN:
         # The original looks at the channels alone, so a body with as many as the pyramid is never taken.
         source = body if self.spec.top_from_body and body.channels != self.spec.channels else last
         p6 = self._convolution(source.symbol, "top_blocks.p6", kernel=3, stride=2)
-        relu = mx.sym.Activation(p6, act_type="relu", name=f"{self.spec.prefix}top_blocks.p6_relu")
+        # Not `Activation`: where P6 is an output of the graph, MXNet 1.9.1 loses that on processors when it fuses the
+        # two, and P7 would be made from P6 as it is.
+        relu = mx.sym.relu(p6, name=f"{self.spec.prefix}top_blocks.p6_relu")
         p7 = self._convolution(relu, "top_blocks.p7", kernel=3, stride=2)
         strides = (2 * last.stride, 4 * last.stride)
         return [FeatureMap(p, stride, self.spec.channels) for p, stride in zip((p6, p7), strides)]
