@@ -95,7 +95,7 @@ def mask_voting(
         nms_thresh: IoU above which the lower-scored of two rois is no result.
         merge_thresh: IoU from which a roi votes for a result.
         binary_thresh: mask value from which a pixel is covered, and share of votes from which it belongs.
-        rule: "gpu" or "cpu", see above. Both run on the CPU here; on a GPU use `lib.operators.mask_voting`.
+        rule: "gpu" or "cpu", see above. Both run on the CPU.
 
     Returns:
         Two lists with one item per class, background included and empty: boxes (m, 5) float64 x1, y1, x2, y2, score,

@@ -63,7 +63,7 @@ def gpu_nms(dets: np.ndarray, threshold: float, max_keep: Optional[int] = None) 
     """Drops boxes whose IoU with a better kept box is > threshold, in float32; NaN keeps the box.
 
     Arguments and result as in `nms`. This is the rule of the originals' CUDA kernel, computed on the CPU; the
-    operator `lib.operators.nms` computes it on the device of its input.
+    operator `lib.operators.proposal` suppresses by it on the device of its input.
     """
     return _greedy(np.asarray(dets, dtype=np.float32), threshold, _ABOVE, max_keep)
 

@@ -18,7 +18,7 @@ from fullconv.lib.operators.box_parser import box_parser
 from fullconv.lib.operators.channel_operator import group_max, group_pick, group_softmax
 from fullconv.lib.operators.fcis_head import fcis_head
 from fullconv.lib.operators.group_norm import group_norm
-from fullconv.lib.operators.library import invoke, registered
+from fullconv.lib.operators.library import registered
 from fullconv.lib.operators.proposal import proposal
 from fullconv.lib.operators.proposal_annotator import proposal_annotator
 from fullconv.lib.operators.psroi_pooling import psroi_pooling
@@ -75,19 +75,6 @@ def _box_parser() -> bool:
     return np.allclose(moved, [[0, 2, 3, 29, 29]])
 
 
-def _nms() -> bool:
-    dets = mx.nd.array([[0, 0, 9, 9, 0.5], [50, 50, 59, 59, 0.1], [0, 0, 9, 9, 0.9]])
-    keep, count = invoke("fullconv_nms", dets, threshold=0.5, max_keep=3)
-    return keep.asnumpy().tolist() == [2, 1, -1] and count.asscalar() == 2
-
-
-def _mask_voting() -> bool:
-    masks, boxes = mx.nd.ones((2, 1, 21, 21)), mx.nd.array([[10, 10, 30, 30]] * 2)
-    options = {"max_per_image": 5, "im_width": 64, "im_height": 64, "capacity": 4}
-    dets, _, count = invoke("fullconv_mask_voting", masks, boxes, mx.nd.array([[0.2, 0.8], [0.4, 0.6]]), **options)
-    return count.asscalar() == 1 and np.allclose(dets[0].asnumpy(), [1, 10, 10, 30, 30, 0.8])
-
-
 def _group_norm() -> bool:
     data, ones = mx.nd.array([[[0, 2], [4, 6], [7, 7], [7, 7]]]), mx.nd.ones((4,))
     out = group_norm(data, 2, gamma=5 * ones, beta=ones, act="relu").asnumpy()
@@ -103,8 +90,6 @@ CHECKS: Dict[str, Callable[[], bool]] = {
     "fullconv_proposal_annotator": _proposal_annotator,
     "fullconv_box_annotator_ohem": _box_annotator_ohem,
     "fullconv_box_parser": _box_parser,
-    "fullconv_nms": _nms,
-    "fullconv_mask_voting": _mask_voting,
     "fullconv_group_norm": _group_norm,
 }
 

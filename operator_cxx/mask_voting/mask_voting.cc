@@ -1,5 +1,5 @@
-// fullconv_mask_voting: the last step of FCIS at test time (its section 4, "Inference").
-#include "operator_cxx/common/mxnet_glue.h"
+// The last step of FCIS at test time (its section 4, "Inference"), behind a C interface that
+// lib/mask/voting.py calls: it is no part of the graph, so MXNet needs no operator of it.
 #include "operator_cxx/mask_voting/mask_voting_cpu.h"
 #include "operator_cxx/mask_voting/mask_voting_entries.h"
 
@@ -42,56 +42,3 @@ extern "C" __attribute__((visibility("default"))) int fullconv_mask_voting_order
     return fullconv::vote_by_bits<fullconv::OpenCvRule>(task, order, dets, out_masks, count, &ws);
   return fullconv::vote_by_bits<fullconv::KernelRule>(task, order, dets, out_masks, count, &ws);
 }
-
-namespace fullconv {
-namespace {
-
-struct MaskVoting {
-  static constexpr const char* kName = "fullconv_mask_voting";
-  static constexpr Gradient kGradient = Gradient::kZero;
-
-  struct Attrs {
-    explicit Attrs(const Attributes& a)
-        : max_per_image(a.at_least("max_per_image", 1)),
-          im_width(a.at_least("im_width", 1)),
-          im_height(a.at_least("im_height", 1)),
-          capacity(a.at_least("capacity", 1)),
-          nms(a.real("nms_thresh", 0.3)),
-          merge(a.real("merge_thresh", 0.5)),
-          binary(a.has("binary_thresh") ? a.positive("binary_thresh") : 0.4) {}
-    int max_per_image, im_width, im_height, capacity;
-    double nms, merge, binary;
-  };
-
-  static Signature signature(const Attributes& a) {
-    a.allow({"max_per_image", "im_width", "im_height", "capacity", "nms_thresh", "merge_thresh",
-             "binary_thresh"});
-    Attrs check(a);
-    return {{"masks", "boxes", "scores"}, {"dets", "out_masks", "count"}};
-  }
-
-  static Shapes infer_shape(const Attributes& a, const Shapes& in) {
-    const unsigned capacity = Attrs(a).capacity;
-    check_shape("masks", in[0], {0, 1, 0, 0});
-    const unsigned n = in[0][0], size = in[0][2];
-    check_shape("masks", in[0], {n, 1, size, size});
-    check_shape("boxes", in[1], {n, 4});
-    check_shape("scores", in[2], {n, 0});
-    if (in[2][1] < 2) fail("input scores has shape ", describe(in[2]), ", expected background and a class");
-    return {{capacity, 6}, {capacity, 1, size, size}, {1}};
-  }
-
-  static void forward(Call& call) {
-    const Attrs a(call.attrs);
-    const int n = call.in_dim(0, 0), size = call.in_dim(0, 2), classes = call.in_dim(2, 1);
-    const size_t bytes = fullconv_mask_voting_workspace(n, classes, a.max_per_image, a.capacity);
-    FULLCONV_RUN(call, fullconv_mask_voting_fwd, call.input(0), call.input(1), call.input(2), call.output(0),
-                 call.output(1), call.output(2), n, classes, size, a.max_per_image, a.im_width, a.im_height,
-                 a.capacity, a.nms, a.merge, a.binary, call.workspace(bytes));
-  }
-};
-
-FULLCONV_REGISTER_OP(MaskVoting)
-
-}  // namespace
-}  // namespace fullconv

@@ -153,7 +153,6 @@ OPERATORS: Dict[str, Operator] = {
     "fullconv_psroi_pooling": Operator([CLS_SEG, ROIS], {**POOL_ATTRIBUTES, "output_dim": 2 * C}, 1e-4),
     "_contrib_ChannelOperator": Operator([CLS_SEG], {"op_type": "Group_Max", "group": C}),
     "fullconv_fcis_head": Operator([CLS_SEG, BBOX, ROIS], {**POOL_ATTRIBUTES, "num_classes": C}, backward=False),
-    "fullconv_nms": Operator([DETS], {"threshold": 0.5, "max_keep": 100}),
     "fullconv_proposal": Operator(
         [CLS_PROB, DELTAS, IM_INFO, SEEDS],
         {
@@ -173,8 +172,5 @@ OPERATORS: Dict[str, Operator] = {
     ),
     "fullconv_box_annotator_ohem": Operator(OHEM, {"roi_per_img": 16}),
     "fullconv_box_parser": Operator(DECODE, {"class_agnostic": True}, 1e-4),
-    "fullconv_mask_voting": Operator(
-        [MASKS, boxes(60), SCORES], {"max_per_image": 50, "im_width": IMAGE, "im_height": IMAGE, "capacity": 200}, 1e-5
-    ),
     "fullconv_group_norm": Operator(GROUP_NORM, {"num_groups": 3, "act": "relu"}, 1e-4),
 }

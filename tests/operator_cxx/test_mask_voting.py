@@ -1,4 +1,4 @@
-"""The operator fullconv_mask_voting: the phases of the CUDA version, run on the CPU, against the CPU's own way."""
+"""Mask voting through the C interface: the phases of the CUDA version, run on the CPU, against the CPU's own way."""
 
 from __future__ import annotations
 
@@ -72,33 +72,3 @@ def test_too_little_capacity_is_told(c_call, c_scratch):
     assert few_count == count > 3
     np.testing.assert_array_equal(few_dets, dets[:3])
     np.testing.assert_array_equal(few_masks, masks[:3])
-
-
-ATTRIBUTES = {"max_per_image": 20, "im_width": 170, "im_height": 90, "capacity": 32}
-
-
-def test_registered_operator(host, c_call, c_scratch):
-    rois = make_rois(60, 5, 90, 170, objects=4)
-    outputs = host.call("fullconv_mask_voting", list(rois), ATTRIBUTES)
-    expected = call(c_call, c_scratch, "fullconv_mask_voting_fwd_cpu", rois, 20, 170, 90, 32)
-    for a, b in zip(outputs, expected):
-        np.testing.assert_array_equal(a.reshape(b.shape), b)
-
-
-@pytest.mark.parametrize(
-    "change, attributes, message",
-    [
-        ({0: (9, 1, 21, 20)}, {}, r"masks has shape \(9,1,21,20\)"),
-        ({1: (8, 4)}, {}, r"boxes has shape \(8,4\)"),
-        ({2: (9, 1)}, {}, "scores"),
-        ({}, {"im_width": 0}, "im_width"),
-        ({}, {"binary_thresh": 0}, "binary_thresh"),
-        ({}, {"threshold": 1}, "unknown attribute threshold"),
-    ],
-)
-def test_errors_name_operator_and_value(host, change, attributes, message):
-    shapes = {0: (9, 1, 21, 21), 1: (9, 4), 2: (9, 3), **change}
-    inputs = [np.zeros(shapes[i], np.float32) for i in range(3)]
-    with pytest.raises(Exception, match=message) as caught:
-        host.call("fullconv_mask_voting", inputs, {**ATTRIBUTES, **attributes})
-    assert "fullconv_mask_voting" in str(caught.value)

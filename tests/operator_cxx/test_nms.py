@@ -1,11 +1,10 @@
-"""The operator fullconv_nms: its C interface and its registration."""
+"""Suppression through the C interface, against the library's."""
 
 from __future__ import annotations
 
 import ctypes
 
 import numpy as np
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -45,27 +44,3 @@ def test_against_library(c_call, c_scratch, corners, max_keep, threshold):
 def test_later_of_equal_scores_comes_first(c_call, c_scratch):
     dets = np.array([[0, 0, 9, 9, 0.5]] * 3 + [[50, 50, 59, 59, 0.5]], np.float32)
     check(*call(c_call, c_scratch, dets, 0.5, 10), [3, 2])
-
-
-def test_registered_operator(host):
-    rng = np.random.RandomState(0)
-    low = rng.uniform(0, 50, (90, 2))
-    dets = np.hstack([low, low + 20, rng.permutation(90)[:, None]]).astype(np.float32)
-    keep, count = host.call("fullconv_nms", [dets], {"threshold": 0.4, "max_keep": 100})
-    check(keep, int(count[0]), gpu_nms(dets, 0.4))
-
-
-@pytest.mark.parametrize(
-    "shape, attributes, message",
-    [
-        ((4, 4), {"threshold": 0.5, "max_keep": 5}, r"dets has shape \(4,4\)"),
-        ((4, 5), {"threshold": 0.5}, "max_keep"),
-        ((4, 5), {"max_keep": 5}, "threshold"),
-        ((4, 5), {"threshold": 0.5, "max_keep": 0}, "at least 1"),
-        ((4, 5), {"threshold": 0.5, "max_keep": 5, "top": 1}, "unknown attribute top"),
-    ],
-)
-def test_errors_name_operator_and_value(host, shape, attributes, message):
-    with pytest.raises(Exception, match=message) as caught:
-        host.call("fullconv_nms", [np.zeros(shape, np.float32)], attributes)
-    assert "fullconv_nms" in str(caught.value)
