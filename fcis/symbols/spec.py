@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Dict, Tuple
 
 from fullconv.lib.network.resnet_spec import ResNetSpec
@@ -93,9 +93,9 @@ class TrainSpec:
 
     images: int = 1
     proposals: ProposalSpec = ProposalSpec(12000, 2000)
-    sampling: SamplingSpec = field(default_factory=SamplingSpec)
-    boxes: BoxNormalization = field(default_factory=BoxNormalization)
-    losses: LossSpec = field(default_factory=LossSpec)
+    sampling: SamplingSpec = SamplingSpec()
+    boxes: BoxNormalization = BoxNormalization()
+    losses: LossSpec = LossSpec()
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,6 @@ class TestSpec:
 
     images: int = 1
     proposals: ProposalSpec = ProposalSpec(6000, 300)
-    boxes: BoxNormalization = field(default_factory=BoxNormalization)
+    boxes: BoxNormalization = BoxNormalization()
     rounds: int = 1
     fused: bool = True

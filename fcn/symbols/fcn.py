@@ -9,7 +9,7 @@ Dimension letters: N images, C classes, H, W image size; (h, w) the size of the 
 from __future__ import annotations
 
 import difflib
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import mxnet as mx
 
@@ -73,7 +73,7 @@ class FCN:
         """Inputs, trunk(s) and heads up to the scores."""
         layers = [rows.data(i.name, i.channels) for i in self.network.inputs]
         if len(self.network.streams) > 1:
-            pairs = zip(self.network.streams, (i.name for i in self.network.inputs))
+            pairs = [(suffix, i.name) for suffix, i in zip(self.network.streams, self.network.inputs)]
         else:
             if len(layers) > 1:
                 layers.append(rows.concat("data", [i.name for i in self.network.inputs]))
@@ -103,6 +103,7 @@ class FCN:
         end, classes = head.suffix, head.classes
         blob, step = self._coarsest(layers, head), FIRST_STEP
         for number, (pool, scale) in enumerate(self._skips()):
+            # The published names: one after its factor, the other after the map it starts from.
             up = f"upscore2{end}" if number == 0 else f"upscore_pool4{end}"
             layers.append(self._upsampling(up, blob, classes, kernel=4, stride=2))
             source = pool
@@ -159,7 +160,7 @@ class FCN:
 
     def data_shapes(self, height: int, width: int, labels: bool = False) -> Dict[str, Tuple[int, ...]]:
         """Input shapes of a batch of one; with `labels`, also (1, 1, H, W) per label map."""
-        shapes = {name: (1, channels, height, width) for name, channels in self.inputs.items()}
+        shapes: Dict[str, Tuple[int, ...]] = {n: (1, channels, height, width) for n, channels in self.inputs.items()}
         if labels:
             shapes.update({head.label: (1, 1, height, width) for head in self.heads})
         return shapes
@@ -200,7 +201,7 @@ class FCN:
                 )
 
 
-def build(name: str, classes: Sequence[int] = (), **options) -> FCN:
+def build(name: str, classes: Sequence[int] = (), **options: Any) -> FCN:
     """A published network by name; `options` are those of `FCN`.
 
     Raises:

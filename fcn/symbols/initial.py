@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, Mapping
+from typing import Any, Dict, Mapping
 
 import numpy as np
 
@@ -69,7 +69,7 @@ def initial_statistics(network: FCN) -> Dict[str, np.ndarray]:
     return {n: np.full(shape, n.endswith("_var"), np.float32) for n, shape in shapes.items() if n not in learned}
 
 
-def network_of(name: str, params: Mapping[str, object], dropout: float = 0.5) -> FCN:
+def network_of(name: str, params: Mapping[str, Any], dropout: float = 0.5) -> FCN:
     """The network called `name` with the class counts and widths that `params` have.
 
     params: arrays (anything with a shape) by name; only shapes are looked at.

@@ -28,8 +28,9 @@ def deformable_convolution(
     name: of the convolution; offsets: of the one with bias, of the same stride and dilation, that finds the places.
     Its channels: for each tap, row by row, dy and dx; with version 2 the nine weights behind, before their sigmoid.
 
-    The operators are MXNet's own. That of version 2 computes on GPUs only; that of version 1 takes places beyond the
-    map's border for other values than the originals' (which interpolate with zeros up to a pixel away).
+    The operators are MXNet's own. That of version 2 computes on GPUs only. That of version 1 finds 0 above and to the
+    left of the map and the last row or column up to a pixel behind it, where the originals fade to 0 over the pixel
+    around the map on all sides: trained weights do not carry over.
     """
     size = {"kernel": (KERNEL, KERNEL), "stride": (stride, stride), "dilate": (dilation, dilation)}
     size["pad"] = (dilation, dilation)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Dict, Tuple
+from typing import Any, Dict, Tuple
 
 from fullconv.lib.network.norm import FIXED, FIXED_WITHOUT_EPS, MXNET_ARRAYS, TORCH_ARRAYS, ArrayNames, NormSpec
 
@@ -114,7 +114,7 @@ RESNETS: Dict[str, ResNetSpec] = {
 """`resnet_v1_*` as Caffe and FCIS have them, `R-*` and `X-*` as FCOS has them."""
 
 
-def resnet_spec(name: str, **changes) -> ResNetSpec:
+def resnet_spec(name: str, **changes: Any) -> ResNetSpec:
     """A published ResNet by name, with fields of ResNetSpec changed.
 
     Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Dict, List, Tuple
+from typing import Any, Dict, List, Tuple
 
 import mxnet as mx
 
@@ -46,7 +46,7 @@ VGGS: Dict[str, VGG16Spec] = {
 """The published trunk, that of FCN with fc6 and fc7, and that of InstanceFCN, whose last map has stride 8."""
 
 
-def vgg16_spec(name: str, **changes) -> VGG16Spec:
+def vgg16_spec(name: str, **changes: Any) -> VGG16Spec:
     """A VGG-16 by name, with fields of VGG16Spec changed.
 
     Raises:

@@ -64,3 +64,29 @@ def test_number_of_anchors_follows_from_the_scales():
 def test_impossible_values_are_refused_by_name(key, value):
     with pytest.raises(ConfigError, match=key):
         fcis_config.load(None, {key: value})
+
+
+def test_what_the_graphs_are_built_from():
+    config = fcis_config.load(str(CONFIGS / "resnet_v1_101_coco_fcis_end2end_ohem.yaml"))
+    network, train, test = (
+        fcis_config.network_spec(config, 81),
+        fcis_config.train_spec(config),
+        fcis_config.test_spec(config),
+    )
+    assert (network.num_classes, network.num_reg_classes, network.num_anchors) == (81, 2, 12)
+    assert (network.backbone.units, network.backbone.strides, network.backbone.dilations) == (
+        (3, 4, 23, 3),
+        (1, 2, 2, 1),
+        (1, 1, 1, 2),
+    )
+    assert (train.sampling.rois, train.losses.kept_rois, train.losses.hard_examples) == (-1, 128, True)
+    assert (train.proposals.pre_nms, test.proposals.pre_nms, test.rounds, test.fused) == (6000, 6000, 2, True)
+    assert train.boxes == test.boxes and train.boxes.stds == (0.2, 0.2, 0.5, 0.5)
+
+
+def test_other_values_make_other_graphs():
+    words = "symbol resnet_v1_50_fcis network.RPN_FEAT_STRIDE 8 network.GN_CHANNELS 4 CLASS_AGNOSTIC false"
+    network = fcis_config.network_spec(fcis_config.load(None, words.split()), 4)
+    assert (network.num_reg_classes, network.backbone.strides, network.backbone.norm.group_size) == (4, (1, 2, 1, 1), 4)
+    few = fcis_config.train_spec(fcis_config.load(None, ["TRAIN.BATCH_ROIS", "64"]))
+    assert (few.sampling.rois, few.losses.kept_rois, few.losses.hard_examples) == (64, 64, False)

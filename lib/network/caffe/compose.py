@@ -27,6 +27,7 @@ def compose(layers: Sequence[Layer], inputs: Optional[Mapping[str, mx.sym.Symbol
     Raises:
         ValueError: a layer of unknown type or with a bottom that no earlier layer made.
     """
+    given = inputs or {}
     blobs: Symbols = {}
     channels: Dict[str, int] = {}
     for layer in _fold_relus(layers):
@@ -36,8 +37,8 @@ def compose(layers: Sequence[Layer], inputs: Optional[Mapping[str, mx.sym.Symbol
             reason = f"no earlier layer makes {missing[0]!r}" if missing else f"known types are {known}"
             raise ValueError(f"layer {layer.name!r} of type {layer.type}: {reason}")
         channels[layer.top] = _channels(layer, [channels[blob] for blob in layer.bottoms])
-        if layer.type == "Input" and layer.name in (inputs or {}):
-            blobs[layer.top] = inputs[layer.name]
+        if layer.type == "Input" and layer.name in given:
+            blobs[layer.top] = given[layer.name]
             continue
         blobs[layer.top] = _BUILDERS[layer.type](layer, *(blobs[blob] for blob in layer.bottoms), channels[layer.top])
     return blobs
