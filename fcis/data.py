@@ -6,20 +6,21 @@ from pathlib import Path
 from typing import List
 
 from fullconv.fcis.symbols.fcis import GROUP
-from fullconv.lib import dataset
-from fullconv.lib.dataset.detection.imdb import IMDB, append_flipped, filter_roidb
+from fullconv.lib.dataset.detection.detection_set import DetectionSet, with_mirrored, with_objects
+from fullconv.lib.dataset.registry import detection_set
+from fullconv.lib.structures.entry import Entry
 
 CLASS_UNITS = {"fcis_cls_seg_weight": ("classes", 2 * GROUP * GROUP)}
 """The array whose first axis tells a checkpoint's class count, and its channels per class (`match_params`)."""
 
 
-def build_imdb(config, image_set: str) -> IMDB:
+def build_imdb(config, image_set: str) -> DetectionSet:
     """The data set `dataset.dataset` with `image_set`; its class count is checked against the config's.
 
     dataset.NUM_CLASSES 0 takes the data's count; another number that differs raises ValueError.
     """
     data = config.dataset
-    imdb = dataset.build(data.dataset, image_set, data.root_path, data.dataset_path, config.output_path)
+    imdb = detection_set(data.dataset, image_set, data.root_path, data.dataset_path)
     if data.NUM_CLASSES not in (0, imdb.num_classes):
         raise ValueError(
             f"dataset.NUM_CLASSES is {data.NUM_CLASSES} but {imdb.name} has {imdb.num_classes} classes with background "
@@ -50,11 +51,10 @@ def classes_path(prefix: Path) -> Path:
     return prefix.with_name(f"{prefix.name}-classes.txt")
 
 
-def training_roidb(imdb: IMDB, config) -> List[dict]:
+def training_roidb(imdb: DetectionSet, config) -> List[Entry]:
     """Entries with objects, mirrored copies appended (original section 5.4 and 5.1). ValueError if none is left."""
-    train = config.TRAIN
-    roidb = append_flipped(imdb.roidb()) if train.FLIP else imdb.roidb()
-    kept = filter_roidb(roidb, train.FG_THRESH, train.BG_THRESH_HI, train.BG_THRESH_LO)
+    roidb = with_mirrored(imdb.entries()) if config.TRAIN.FLIP else imdb.entries()
+    kept = with_objects(roidb)
     if not kept:
         raise ValueError(
             f"{imdb.name}: none of its {len(roidb)} images has an object to train on; "

@@ -12,7 +12,7 @@ import argparse
 import sys
 import time
 from pathlib import Path
-from typing import Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Dict, Iterator, List, Mapping, Optional, Sequence
 
 ROOT = Path(__file__).resolve().parents[1]
 if not __package__:  # run as a script, Python would look for modules beside it, and find fcis/test.py
@@ -26,26 +26,19 @@ from fullconv.fcis.symbols.fcis import GROUP  # noqa: E402
 from fullconv.fcis.tester import Detector  # noqa: E402
 from fullconv.lib.core import checkpoint  # noqa: E402
 from fullconv.lib.core.devices import parse_devices  # noqa: E402
+from fullconv.lib.dataset.background import BACKGROUND  # noqa: E402
 from fullconv.lib.dataset.detection.coco_categories import COCO_CATEGORIES  # noqa: E402
-from fullconv.lib.dataset.detection.pascal_voc import VOC_CLASSES  # noqa: E402
+from fullconv.lib.dataset.detection.coco_json import CocoFile  # noqa: E402
 from fullconv.lib.dataset.image import ImageError  # noqa: E402
 from fullconv.lib.dataset.image_files import DEMO_FOLDER, UsageError, find_images, read_upright  # noqa: E402
-from fullconv.lib.evaluation.coco_json import CocoFile  # noqa: E402
+from fullconv.lib.dataset.voc_files import VOC_CLASSES  # noqa: E402
 from fullconv.lib.experiment import command_line as experiment  # noqa: E402
 from fullconv.lib.experiment.config import parse_overrides  # noqa: E402
-from fullconv.lib.visualize.gallery import Picture, write_page  # noqa: E402
 from fullconv.lib.visualize.instances import draw_detections  # noqa: E402
+from fullconv.lib.visualize.page import Picture, write_page  # noqa: E402
 
 PUBLISHED = "model/fcis_coco"
 PUBLISHED_CFG = ROOT / "experiments" / "fcis" / "cfgs" / "fcis_coco_demo.yaml"
-
-
-class Found(NamedTuple):
-    """Detections of one image above the threshold, best first."""
-
-    boxes: np.ndarray  # (m, 5)
-    masks: np.ndarray  # (m, M, M)
-    labels: np.ndarray  # (m,)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -124,16 +117,6 @@ def class_names(prefix: str, params: Mapping) -> Dict[int, str]:
     return dict(enumerate(names, start=1))
 
 
-def select(boxes: Sequence[np.ndarray], masks: Sequence[np.ndarray], thresh: float) -> Found:
-    """All classes' detections of at least `thresh` together, best first."""
-    labels = np.concatenate([np.full(len(b), c) for c, b in enumerate(boxes)]).astype(int)
-    rows = np.concatenate([np.reshape(b, (-1, 5)) for b in boxes])
-    size = max(np.shape(m)[-1] if len(m) else 1 for m in masks)
-    stack = np.concatenate([np.reshape(m, (-1, size, size)) for m in masks])
-    order = [k for k in np.argsort(-rows[:, 4], kind="stable") if rows[k, 4] >= thresh and labels[k] > 0]
-    return Found(rows[order], stack[order], labels[order])
-
-
 class Demo:
     """Runs images through a detector and keeps account of what came out."""
 
@@ -158,14 +141,13 @@ class Demo:
     def picture(self, path: Path, image: np.ndarray) -> Picture:
         """Detect, report, record and draw."""
         start = time.perf_counter()
-        found = select(*self.detector.detect(image), self.args.thresh)
+        found = self.detector.detect(image).above(self.args.thresh).best_first()
         self.seconds.append(time.perf_counter() - start)
         labels = [self.names[c - 1] for c in found.labels]
         counts = ", ".join(f"{labels.count(name)} {name}" for name in dict.fromkeys(labels)) or "nothing"
         print(f"{path}: {counts} ({self.seconds[-1]:.2f} s)")
-        self.file.add(path.name, image.shape[:2], found.boxes, found.masks, found.labels)
-        threshold = self.detector.config.BINARY_THRESH
-        drawn = draw_detections(image, found.boxes, found.masks, labels, binary_thresh=threshold)
+        self.file.add(path.name, image.shape[:2], found)
+        drawn = draw_detections(image, found, [BACKGROUND, *self.names], self.detector.config.BINARY_THRESH)
         return Picture(path.name, drawn, f"{counts}; {self.seconds[-1]:.2f} s")
 
     def run(self, paths: Sequence[Path]) -> int:
@@ -196,7 +178,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         contexts = parse_devices(
             args.gpus or config.gpus, args.devices or ("" if args.gpus else config.default.devices)
         )
-        detector = Detector(config, params, states, ["__background__", *names.values()], contexts[0], source)
+        detector = Detector(config, params, states, [BACKGROUND, *names.values()], contexts[0], source)
         return Demo(detector, names, args).run(paths)
     except experiment.FORESEEN as error:
         print(f"demo: {experiment.explain(error)}", file=sys.stderr)

@@ -11,9 +11,9 @@ import numpy as np
 from fullconv.fcis.symbols.fcis import feature_shape
 from fullconv.lib.core.loader import aspect_grouped_order, batches_of, collate, prefetch, shuffled_order
 from fullconv.lib.dataset.image import ImageError, read_image, resize_image, resize_scale, scale_boxes, to_tensor
-from fullconv.lib.mask.mask_cache import load_masks
 from fullconv.lib.mask.transform import resize_masks
 from fullconv.lib.rpn.assign_anchor import AnchorConfig, assign_anchor
+from fullconv.lib.structures.entry import Entry
 
 Sample = Dict[str, np.ndarray]
 Place = Tuple[int, List[int], List[int]]
@@ -43,7 +43,7 @@ class TrainLoader:
     """
 
     def __init__(
-        self, roidb: List[dict], config, symbol: mx.sym.Symbol, share: int, worker: Tuple[int, int] = (0, 1)
+        self, roidb: List[Entry], config, symbol: mx.sym.Symbol, share: int, worker: Tuple[int, int] = (0, 1)
     ) -> None:
         self.roidb, self.config, self.symbol = roidb, config, symbol
         self.share, (self.rank, self.workers) = share, worker
@@ -69,7 +69,7 @@ class TrainLoader:
             return np.arange(len(self.roidb))
         if not train.ASPECT_GROUPING:
             return shuffled_order(len(self.roidb), rng)
-        sizes = [(entry["width"], entry["height"]) for entry in self.roidb]
+        sizes = [(entry.width, entry.height) for entry in self.roidb]
         return aspect_grouped_order(*zip(*sizes), self.group, rng)
 
     def plan(self, epoch: int) -> List[Place]:
@@ -88,10 +88,10 @@ class TrainLoader:
 
     def items(self, epoch: int, place: int) -> List[str]:
         """Image files of this worker's batch number `place` in the epoch, for error messages."""
-        return [self.roidb[index]["image"] for index in self.plan(epoch)[place][2]]
+        return [self.roidb[index].image for index in self.plan(epoch)[place][2]]
 
     def _names(self, item: Place) -> str:
-        return ", ".join(self.roidb[index]["image"] for index in item[2])
+        return ", ".join(self.roidb[index].image for index in item[2])
 
     def _batch(self, item: Place) -> Sample:
         epoch, places, indices = item
@@ -104,7 +104,7 @@ class TrainLoader:
             sample.update(self.anchor_targets(size, sample))
         return collate(samples, FILLS)
 
-    def sample(self, entry: dict, seed: int) -> Sample:
+    def sample(self, entry: Entry, seed: int) -> Sample:
         """One image and its objects without the batch axis; `seed` decides scale, anchors and the operators' draws."""
         image, im_info = load_input(entry, self.config, np.random.RandomState(seed))
         gt_boxes, gt_masks = load_ground_truth(entry, im_info)
@@ -141,25 +141,25 @@ def anchor_config(config) -> AnchorConfig:
     )
 
 
-def load_input(entry: dict, config, rng) -> Tuple[np.ndarray, np.ndarray]:
-    """Network input (1,3,H,W) float32 and im_info (3,) = H, W, scale of one roidb entry."""
-    image = read_image(entry["image"])
-    if image.shape[:2] != (entry["height"], entry["width"]):
+def load_input(entry: Entry, config, rng) -> Tuple[np.ndarray, np.ndarray]:
+    """Network input (1,3,H,W) float32 and im_info (3,) = H, W, scale of one image."""
+    image = read_image(entry.image)
+    if image.shape[:2] != entry.size:
         raise ValueError(
-            f"{entry['image']}: the file is {image.shape[1]}x{image.shape[0]} but the annotation says "
-            f"{entry['width']}x{entry['height']}; annotate the file that is there, or restore the original image"
+            f"{entry.image}: the file is {image.shape[1]}x{image.shape[0]} but the annotation says "
+            f"{entry.width}x{entry.height}; annotate the file that is there, or restore the original image"
         )
-    if entry.get("flipped"):
+    if entry.flipped:
         image = image[:, ::-1]
     scales = config.SCALES
     target, longest = scales[rng.randint(len(scales))] if len(scales) > 1 else scales[0]
     return prepare_input(image, config, target, longest)
 
 
-def check_sizes(roidb: Sequence[dict], config) -> None:
+def check_sizes(roidb: Sequence[Entry], config) -> None:
     """Refuse images that `check_elongation` refuses before any work is done on the others."""
     for entry in roidb:
-        check_elongation((entry["height"], entry["width"]), config.SCALES, entry["image"])
+        check_elongation(entry.size, config.SCALES, entry.image)
 
 
 def check_elongation(size: Sequence[int], scales: Sequence[Tuple[int, int]], name: str) -> None:
@@ -180,21 +180,21 @@ def prepare_input(image: np.ndarray, config, target: int, longest: int) -> Tuple
     return tensor, np.array([tensor.shape[2], tensor.shape[3], scale], dtype=np.float32)
 
 
-def load_ground_truth(entry: dict, im_info: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+def load_ground_truth(entry: Entry, im_info: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
     """Boxes with class (G,5) and masks (G,H,W) at input size; rows past the objects have class -1."""
     height, width = int(im_info[0]), int(im_info[1])
-    objects = np.flatnonzero(entry["gt_classes"] > 0)
+    objects = np.flatnonzero(entry.classes > 0)
     rows = padded_count(len(objects))
     boxes = np.full((rows, 5), -1, dtype=np.float32)
     masks = np.zeros((rows, height, width), dtype=np.float32)
     if len(objects):
-        boxes[: len(objects), :4] = scale_boxes(entry["boxes"][objects], im_info[2], (height, width))
-        boxes[: len(objects), 4] = entry["gt_classes"][objects]
-        masks[: len(objects)] = resize_masks(load_masks(entry)[objects], (height, width))
+        boxes[: len(objects), :4] = scale_boxes(entry.boxes[objects], im_info[2], (height, width))
+        boxes[: len(objects), 4] = entry.classes[objects]
+        masks[: len(objects)] = resize_masks(entry.read_masks()[objects], (height, width))
     return boxes, masks
 
 
-def largest_shapes(config, symbol: mx.sym.Symbol, roidb: List[dict]) -> Dict[str, Tuple[int, ...]]:
+def largest_shapes(config, symbol: mx.sym.Symbol, roidb: List[Entry]) -> Dict[str, Tuple[int, ...]]:
     """Input shapes the training executors are bound at first: the largest image with many objects."""
     images = config.TRAIN.BATCH_IMAGES
     short, long = max(config.SCALES, key=lambda scale: scale[0] * scale[1])
@@ -203,7 +203,7 @@ def largest_shapes(config, symbol: mx.sym.Symbol, roidb: List[dict]) -> Dict[str
         short, long = (int(np.ceil(side / stride)) * stride for side in (short, long))
     h, w = feature_shape(symbol, short, long)
     anchors = len(config.network.ANCHOR_SCALES) * len(config.network.ANCHOR_RATIOS)
-    objects = max(padded_count(len(entry["boxes"])) for entry in roidb)
+    objects = max(padded_count(len(entry.boxes)) for entry in roidb)
     return {
         "data": (images, 3, short, long),
         "im_info": (images, 3),

@@ -13,14 +13,14 @@ from fullconv.fcis.data import build_imdb, check_classes
 from fullconv.fcis.tester import Detector, detect_all
 from fullconv.fcis.train_end2end import model_prefix
 from fullconv.lib.core import checkpoint
-from fullconv.lib.dataset.image import read_image
+from fullconv.lib.evaluation.evaluator import evaluator_for
 from fullconv.lib.experiment import command_line as experiment
 from fullconv.lib.experiment import config as base
 from fullconv.lib.experiment.testing import epoch_to_test
-from fullconv.lib.structures.detections import load_detections, save_detections
+from fullconv.lib.structures.detections import Detections, load_detections, save_detections
 from fullconv.lib.utils import atomic
 from fullconv.lib.utils.logger import RunLogger
-from fullconv.lib.visualize.gallery import write_gallery
+from fullconv.lib.visualize.detection_gallery import write_gallery
 
 GALLERY_IMAGES = 32
 """Pictures written without --vis; with it, every tested image gets one."""
@@ -32,7 +32,7 @@ class TestRun:
     def __init__(self, run: experiment.Run) -> None:
         self.args, self.config, self.contexts = run.args, run.config, run.contexts
         self.imdb = build_imdb(self.config, self.config.dataset.test_image_set)
-        self.roidb = self.imdb.roidb()
+        self.roidb = self.imdb.entries()
         self.folder = experiment.output_folder(self.config, run.args.cfg, self.config.dataset.test_image_set)
         self.logger = RunLogger(self.folder, Path(run.args.cfg).stem, False)
         prefix = model_prefix(self.config, run.args.cfg)
@@ -54,7 +54,7 @@ class TestRun:
         """Order of testing: images of one size together, which saves binding; --shuffle permutes it instead."""
         if self.args.shuffle:
             return np.random.permutation(len(self.roidb))
-        sizes = [(entry["height"], entry["width"]) for entry in self.roidb]
+        sizes = [entry.size for entry in self.roidb]
         return sorted(range(len(sizes)), key=sizes.__getitem__)
 
     def key(self) -> Dict:
@@ -67,45 +67,44 @@ class TestRun:
         checkpoint.verify(path)
         return {"params": atomic.sha256(path), "images": [str(i) for i in self.imdb.image_ids], "config": settings}
 
-    def detections(self):
-        """all_boxes and all_masks, from disk where the same network has been run on the same images before."""
+    def detections(self) -> List[Detections]:
+        """What is in every image, from disk where the same network has been run on the same images before."""
         path, key = self.folder / f"{self.imdb.name}_detections.npz", self.key()
         found = None if self.args.ignore_cache else load_detections(path, key)
         if found is not None:
             self.logger.info(f"detections read from {path}; --ignore_cache runs the network again")
             return found
         found = detect_all(self.detectors(), self.roidb, self.order(), self.logger.info)
-        save_detections(path, key, *found)
+        save_detections(path, key, found)
         return found
 
     def run(self) -> Dict[str, float]:
         """Detect, evaluate, draw; returns the scores by name."""
-        all_boxes, all_masks = self.detections()
-        scores = self.imdb.evaluate_masks(all_boxes, all_masks, str(self.folder / "results"), self.config.BINARY_THRESH)
+        evaluator = evaluator_for(self.imdb, masks=True, binary_thresh=self.config.BINARY_THRESH)
+        detections = self.detections()
+        scores = evaluator.evaluate(detections, str(self.folder / "results"))
         atomic.write_text(str(self.folder / "scores.json"), json.dumps(scores, indent=1) + "\n")
-        self.draw(all_boxes, all_masks)
-        self.logger.info(f"scores in percent (also in {self.folder / 'scores.json'})\n{self.imdb.score_table(scores)}")
+        self.draw(detections)
+        self.logger.info(f"scores in percent (also in {self.folder / 'scores.json'})\n{evaluator.table(scores)}")
         return scores
 
-    def draw(self, all_boxes, all_masks) -> None:
+    def draw(self, detections: Sequence[Detections]) -> None:
         """A page of pictures with detections beside the ground truth."""
         count = len(self.roidb) if self.args.vis else min(GALLERY_IMAGES, len(self.roidb))
         page = write_gallery(
             self.folder / "pictures",
             self.roidb[:count],
             self.imdb.classes,
-            all_boxes,
-            all_masks,
+            detections,
             thresh=0.7,
             binary_thresh=self.config.BINARY_THRESH,
-            read_image=read_image,
         )
         self.logger.info(f"pictures of {count} images: {page}")
 
 
 def check_test_set(run: experiment.Run) -> None:
     """Read the test set's annotations and image headers, so that a mistake there shows before training, not after."""
-    build_imdb(run.config, run.config.dataset.test_image_set).roidb()
+    build_imdb(run.config, run.config.dataset.test_image_set).entries()
 
 
 def test(run: experiment.Run) -> Dict[str, float]:

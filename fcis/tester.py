@@ -17,8 +17,8 @@ from fullconv.lib.core.predictor import Predictor
 from fullconv.lib.experiment.testing import StepClock, in_turn
 from fullconv.lib.mask.voting import mask_voting
 from fullconv.lib.nms.nms import nms
-
-Results = List[np.ndarray]
+from fullconv.lib.structures.detections import Detections
+from fullconv.lib.structures.entry import Entry
 
 
 class RoiPredictions(NamedTuple):
@@ -50,8 +50,8 @@ class Detector:
         )
         self.predictor = Predictor(symbol, ctx, largest, *params)
 
-    def detect(self, image: np.ndarray) -> Tuple[Results, Results]:
-        """Boxes (m,5) with score and masks (m,M,M) per class of one BGR image (h,w,3) uint8; class 0 is empty."""
+    def detect(self, image: np.ndarray) -> Detections:
+        """What is in one BGR image (h,w,3) uint8."""
         data, im_info = prepare_input(image, self.config, *self.config.SCALES[0])
         outputs = self.predictor({"data": data, "im_info": im_info[None]})
         predictions = roi_predictions(outputs, float(im_info[2]), image.shape[:2], self.config)
@@ -73,14 +73,14 @@ def roi_predictions(outputs: Dict[str, np.ndarray], scale: float, size: Tuple[in
     return RoiPredictions(boxes, outputs["cls_prob_reshape"][0][keep], outputs["seg_pred"][keep, 1])
 
 
-def detections(predictions: RoiPredictions, size: Tuple[int, int], config) -> Tuple[Results, Results]:
-    """Boxes (m,5) and masks (m,M,M) per class: by mask voting, or by per-class suppression without it."""
+def detections(predictions: RoiPredictions, size: Tuple[int, int], config) -> Detections:
+    """Class by class in ascending order: by mask voting, or by per-class suppression without it."""
     if config.TEST.USE_MASK_MERGE:
         return _voted(predictions, size, config)
     return _suppressed(predictions, config)
 
 
-def _voted(predictions: RoiPredictions, size: Tuple[int, int], config) -> Tuple[Results, Results]:
+def _voted(predictions: RoiPredictions, size: Tuple[int, int], config) -> Detections:
     test = config.TEST
     boxes, masks = mask_voting(
         predictions.masks[:, None],
@@ -95,41 +95,48 @@ def _voted(predictions: RoiPredictions, size: Tuple[int, int], config) -> Tuple[
         config.BINARY_THRESH,
         rule=test.MASK_MERGE_RULE,
     )
-    return boxes, [m.reshape((-1,) + predictions.masks.shape[1:]) for m in masks]
+    side = predictions.masks.shape[1:]
+    return Detections.concatenate(
+        [
+            _of_class(label, rows, found.reshape((-1,) + side))
+            for label, (rows, found) in enumerate(zip(boxes, masks))
+            if label
+        ]
+    )
 
 
-def _suppressed(predictions: RoiPredictions, config) -> Tuple[Results, Results]:
-    boxes, masks = [np.zeros((0, 5), np.float32)], [np.zeros((0,) + predictions.masks.shape[1:], np.float32)]
-    for scores in predictions.scores.T[1:]:
+def _suppressed(predictions: RoiPredictions, config) -> Detections:
+    found = []
+    for label, scores in enumerate(predictions.scores.T[1:], start=1):
         index = np.flatnonzero(scores > config.TEST.thresh)
         rows = np.hstack([predictions.boxes[index], scores[index, None]]).astype(np.float32)
         keep = nms(rows, config.TEST.NMS)
-        boxes.append(rows[keep])
-        masks.append(predictions.masks[index[keep]])
-    return boxes, masks
+        found.append(_of_class(label, rows[keep], predictions.masks[index[keep]]))
+    return Detections.concatenate(found)
+
+
+def _of_class(label: int, rows: np.ndarray, masks: np.ndarray) -> Detections:
+    """Detections of one class from rows (m,5) of box and score, and masks (m,M,M)."""
+    return Detections(rows[:, :4], rows[:, 4], np.full(len(rows), label), masks)
 
 
 def detect_all(
-    detectors: Sequence[Detector], roidb: Sequence[dict], order: Sequence[int], log: Callable[[str], None]
-) -> Tuple[List[Results], List[Results]]:
-    """Run every image of the roidb; returns all_boxes[class][image] and all_masks[class][image].
+    detectors: Sequence[Detector], roidb: Sequence[Entry], order: Sequence[int], log: Callable[[str], None]
+) -> List[Detections]:
+    """Run every image; returns what was found in each, in the order of the roidb.
 
     Images are read by threads and dealt to the detectors in turn; while one image is post-processed the next is
     already queued. order: indices into roidb in the order of testing.
     """
-    config, classes = detectors[0].config, len(detectors[0].classes)
+    config = detectors[0].config
     check_sizes(roidb, config)
-    all_boxes: List[Results] = [[None] * len(roidb) for _ in range(classes)]
-    all_masks: List[Results] = [[None] * len(roidb) for _ in range(classes)]
+    found: Dict[int, Detections] = {}
     clock = StepClock(len(roidb), config.default.frequent, log)
     for index, predictions in _predictions(detectors, roidb, order, clock):
-        size = (roidb[index]["height"], roidb[index]["width"])
-        boxes, masks = detections(predictions, size, config)
-        for cls in range(classes):
-            all_boxes[cls][index], all_masks[cls][index] = boxes[cls], masks[cls]
+        found[index] = detections(predictions, roidb[index].size, config)
         clock.lap("post")
         clock.count()
-    return all_boxes, all_masks
+    return [found[index] for index in range(len(roidb))]
 
 
 def _predictions(detectors, roidb, order, clock) -> Iterator[Tuple[int, RoiPredictions]]:
@@ -148,8 +155,7 @@ def _predictions(detectors, roidb, order, clock) -> Iterator[Tuple[int, RoiPredi
         index, im_info, outputs = started
         arrays = detector.predictor.finish(outputs)
         clock.lap("net")
-        size = (roidb[index]["height"], roidb[index]["width"])
-        return index, roi_predictions(arrays, float(im_info[2]), size, config)
+        return index, roi_predictions(arrays, float(im_info[2]), roidb[index].size, config)
 
-    loaded = prefetch(order, load, config.default.num_workers, name=lambda index: roidb[index]["image"])
+    loaded = prefetch(order, load, config.default.num_workers, name=lambda index: roidb[index].image)
     return in_turn(detectors, loaded, start, finish)

@@ -8,7 +8,7 @@ label. Not part of the published trainings, which take the trunk from a classifi
 from __future__ import annotations
 
 from functools import lru_cache, partial
-from typing import Dict, Iterator, List, Mapping, NamedTuple, Tuple
+from typing import Dict, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -18,10 +18,10 @@ from fullconv.fcn.preprocess import input_tensor
 from fullconv.fcn.sampling import draw_evenly
 from fullconv.fcn.symbols import CLASSIFIER
 from fullconv.lib.core.loader import prefetch
-from fullconv.lib.dataset.detection.imdb import DatasetError
+from fullconv.lib.dataset.background import is_background
+from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.segmentation.base import SegmentationSet
 from fullconv.lib.dataset.segmentation.label_files import VOID
-from fullconv.lib.dataset.segmentation.voc import BACKGROUND
 
 MIN_PIXELS = 200
 """Regions with less are not cut out."""
@@ -50,13 +50,11 @@ class Region(NamedTuple):
 class CropLoader:
     """Batches of crops for `fcn.symbols.Classifier`; equal numbers give equal batches.
 
-    inputs, labels: as `fcn.loader.SegmentationLoader` has them, one of each. batch: crops in one. size: their side in
-    pixels. Every crop draws a class, then one of its regions, which it shows in one of the eight symmetries of the
-    square, with what lies around.
+    inputs, labels: as `fcn.loader.SegmentationLoader` has them, one of each. regions: of the data set for that label
+    (`Regions`). batch: crops in one. size: their side in pixels. Every crop draws a class, then one of its regions,
+    which it shows in one of the eight symmetries of the square, with what lies around.
 
     A batch holds (batch, 3, size, size) float32 and labels (batch, 1, 1, 1) uint8.
-
-    Raises DatasetError: there is no region to cut out, or a label cannot be read.
     """
 
     def __init__(
@@ -64,14 +62,15 @@ class CropLoader:
         dataset: SegmentationSet,
         inputs: Mapping[str, str],
         labels: Mapping[str, str],
+        regions: Sequence[Sequence[Region]],
         seed: int = 1337,
         batch: int = 32,
         size: int = 64,
         workers: int = 2,
     ) -> None:
         self.dataset, self.seed, self.batch, self.size, self.workers = dataset, seed, batch, size, workers
-        ((self.name, self.form),), ((self.label, task),) = inputs.items(), labels.items()
-        self.regions = find_regions(dataset, task)
+        ((self.name, self.form),), (self.label,) = inputs.items(), labels
+        self.regions = regions
         largest = max(map(dataset.size, {region.image for of_class in self.regions for region in of_class}))
         read = partial(dataset.read_input, name=self.form)
         self._read = lru_cache(max(1, CACHE_BYTES // (3 * int(np.prod(largest)))))(read)
@@ -114,11 +113,22 @@ class CropLoader:
         )
 
 
-@lru_cache(maxsize=1)
+class Regions:
+    """The regions of a data set, found when a stage of training first asks for them, and kept for the next stage."""
+
+    def __init__(self, dataset: SegmentationSet) -> None:
+        self.dataset = dataset
+        self._found: Dict[str, List[List[Region]]] = {}
+
+    def of(self, task: str) -> List[List[Region]]:
+        """Those of the labels for `task`, see `find_regions`."""
+        if task not in self._found:
+            self._found[task] = find_regions(self.dataset, task)
+        return self._found[task]
+
+
 def find_regions(dataset: SegmentationSet, task: str) -> List[List[Region]]:
     """Per class that has any, its connected regions of at least MIN_PIXELS; void and a class "background" have none.
-
-    Found once for a data set, whose files stay as they are.
 
     Raises DatasetError: a label cannot be read, or no class has any.
     """
@@ -127,7 +137,7 @@ def find_regions(dataset: SegmentationSet, task: str) -> List[List[Region]]:
     for index in range(len(dataset)):
         labels = dataset.read_label(index, task)
         for label in np.unique(labels).tolist():
-            if label != VOID and names[label] != BACKGROUND:
+            if label != VOID and not is_background(names[label]):
                 parts, count = ndimage.label(labels == label)
                 sizes = np.bincount(parts.ravel(), minlength=count + 1)[1:]
                 for (rows, columns), size in zip(ndimage.find_objects(parts), sizes):

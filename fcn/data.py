@@ -9,7 +9,7 @@ import numpy as np
 from fullconv.fcn.config import words
 from fullconv.fcn.preprocess import DEMO_MEAN
 from fullconv.fcn.symbols import CLASSIFIER, FCN, Classifier, build
-from fullconv.lib.dataset.segmentation import base as segmentation
+from fullconv.lib.dataset.registry import segmentation_set
 from fullconv.lib.dataset.segmentation import nyud, pascal_context, siftflow
 from fullconv.lib.dataset.segmentation.base import SegmentationSet
 from fullconv.lib.experiment.config import ConfigError
@@ -36,7 +36,7 @@ def _build(data, name: str, image_set: str, path: str) -> SegmentationSet:
     options = {"label_path": data.label_path if name == "pascal_context" else ""}
     if name == "folder":
         options.update(palette=data.palette, void=void)
-    return segmentation.build(name, image_set, data.root_path, path, **options)
+    return segmentation_set(name, image_set, data.root_path, path, **options)
 
 
 def network_for(config, dataset: SegmentationSet) -> FCN:

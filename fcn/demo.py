@@ -25,20 +25,20 @@ import numpy as np  # noqa: E402
 from fullconv.fcn import config as fcn_config  # noqa: E402
 from fullconv.fcn.convert import load_exactly  # noqa: E402
 from fullconv.fcn.data import class_files, demo_mean  # noqa: E402
-from fullconv.fcn.gallery import add_legend, draw_labels, palette_of  # noqa: E402
 from fullconv.fcn.preprocess import input_tensor  # noqa: E402
 from fullconv.fcn.symbols import FCN, NETWORKS  # noqa: E402
 from fullconv.fcn.tester import Segmenter  # noqa: E402
 from fullconv.lib.core import checkpoint  # noqa: E402
 from fullconv.lib.core.devices import parse_devices  # noqa: E402
-from fullconv.lib.dataset.detection.pascal_voc import VOC_CLASSES  # noqa: E402
 from fullconv.lib.dataset.image import ImageError, image_size  # noqa: E402
 from fullconv.lib.dataset.image_files import UsageError, find_images, read_upright  # noqa: E402
 from fullconv.lib.dataset.segmentation import nyud, siftflow  # noqa: E402
 from fullconv.lib.dataset.segmentation.label_files import read_names  # noqa: E402
+from fullconv.lib.dataset.segmentation.palette import write_palette_png  # noqa: E402
+from fullconv.lib.dataset.voc_files import VOC_CLASSES  # noqa: E402
 from fullconv.lib.experiment import command_line as experiment  # noqa: E402
-from fullconv.lib.visualize.gallery import Picture, write_page  # noqa: E402
-from fullconv.lib.visualize.segmentation import write_palette_png  # noqa: E402
+from fullconv.lib.visualize.page import Picture, write_page  # noqa: E402
+from fullconv.lib.visualize.segmentation_gallery import add_legend, draw_labels, palette_of  # noqa: E402
 
 FAMILIES = {"voc": "voc", "nyud": "nyud", "siftflow": "siftflow", "pascalcontext": "pascal_context"}
 """First word of a network's name -> the set it was published for."""

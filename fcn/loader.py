@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 from functools import cached_property
-from typing import Dict, Iterator, List, Mapping, Tuple
+from typing import Dict, Iterator, List, Mapping, Sequence, Tuple
 
 import mxnet as mx
 import numpy as np
 
-from fullconv.fcn.crops import CropLoader, find_regions
+from fullconv.fcn.crops import CropLoader, Region
 from fullconv.fcn.preprocess import input_tensor
 from fullconv.fcn.sampling import BALANCED, balanced_order, indices
 from fullconv.fcn.symbols import FCN
@@ -47,13 +47,13 @@ class SegmentationLoader:
 
     dataset: where images come from. inputs: network input -> form of the image, as {"data": "color"}; default every
     form under its own name. labels: network input -> task, as {"label": "label"}; default every task. order: one of
-    `fcn.sampling.ORDERS`, or BALANCED by the first label. batch: images per batch; where their sizes differ they are
-    padded at the right and bottom with mean pixels and void labels. flip: mirror every other image at random, which the
-    original does not.
+    `fcn.sampling.ORDERS`, or BALANCED, which needs the `regions` of the first label (`fcn.crops.Regions`). batch:
+    images per batch; where their sizes differ they are padded at the right and bottom with mean pixels and void labels.
+    flip: mirror every other image at random, which the original does not.
 
     A batch holds (N, C, H, W) float32 per input and (N, 1, H, W) uint8 per label, 255 = void.
 
-    Raises ValueError: unknown order, no images, a batch of less than one. DatasetError: nothing to balance.
+    Raises ValueError: unknown order, no images, a batch of less than one, nothing to balance by.
     """
 
     def __init__(
@@ -66,6 +66,7 @@ class SegmentationLoader:
         batch: int = 1,
         flip: bool = False,
         workers: int = 2,
+        regions: Sequence[Sequence[Region]] = (),
     ) -> None:
         self.dataset, self.order, self.seed = dataset, order, seed
         self.inputs = dict(inputs) if inputs is not None else {name: name for name in dataset.inputs}
@@ -74,7 +75,8 @@ class SegmentationLoader:
         if batch < 1:
             raise ValueError(f"a batch holds at least one image, not {batch}")
         if order == BALANCED:
-            regions = find_regions(dataset, next(iter(self.labels.values())))
+            if not regions:
+                raise ValueError(f"order {BALANCED!r} of {dataset.name} needs the regions of its labels")
             self._images = [[region.image for region in of_class] for of_class in regions]
         else:
             indices(order, len(dataset), seed, 0, 1)

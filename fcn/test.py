@@ -11,7 +11,6 @@ import numpy as np
 from fullconv.fcn import config as fcn_config
 from fullconv.fcn.convert import load_exactly
 from fullconv.fcn.data import network_for, test_set, training_set
-from fullconv.fcn.gallery import comparisons
 from fullconv.fcn.loader import SegmentationLoader, feeds
 from fullconv.fcn.tester import Segmenter, best_class
 from fullconv.fcn.train_end2end import model_prefix, snapshots
@@ -23,7 +22,8 @@ from fullconv.lib.experiment import command_line as experiment
 from fullconv.lib.experiment.testing import StepClock, epoch_to_test, in_turn
 from fullconv.lib.tools.score_segmentation import write_report
 from fullconv.lib.utils.logger import RunLogger
-from fullconv.lib.visualize.gallery import write_page
+from fullconv.lib.visualize.page import write_page
+from fullconv.lib.visualize.segmentation_gallery import comparisons
 
 GALLERY_IMAGES = 32
 """Pictures written without --vis; with it, every tested image gets one."""

@@ -13,15 +13,15 @@ import numpy as np
 from fullconv.fcn import config as fcn_config
 from fullconv.fcn.config import POLY, words
 from fullconv.fcn.convert import start_from
-from fullconv.fcn.crops import CropLoader
+from fullconv.fcn.crops import CropLoader, Regions
 from fullconv.fcn.data import class_files, network_for, training_set
 from fullconv.fcn.loader import SegmentationLoader, Snapshots, feeds
 from fullconv.fcn.metric import fcn_metrics, output_names
+from fullconv.fcn.sampling import BALANCED
 from fullconv.fcn.symbols import FCN, Classifier, initial_params, initial_statistics
 from fullconv.lib.core import checkpoint
 from fullconv.lib.core.optimizer import PolySchedule, Schedule, WarmupMultiFactorSchedule
 from fullconv.lib.core.trainer import Trainer
-from fullconv.lib.dataset.segmentation.base import SegmentationSet
 from fullconv.lib.experiment import command_line as experiment
 from fullconv.lib.experiment.config import parse_numbers
 from fullconv.lib.experiment.session import Session
@@ -47,11 +47,14 @@ def snapshots(config) -> int:
 
 
 class Stage(Session):
-    """The training of one network. config: of this stage (`fcn.config.stages`)."""
+    """The training of one network. config: of this stage (`fcn.config.stages`). regions: of the data set, for all
+    stages."""
 
-    def __init__(self, run: experiment.Run, config, dataset: SegmentationSet) -> None:
+    def __init__(self, run: experiment.Run, config, regions: Regions) -> None:
+        dataset = regions.dataset
         net = network_for(config, dataset)
         inputs, labels = feeds(dataset, net)
+        task = next(iter(labels.values()))
         classes = {head.label: dataset.tasks[head.label] for head in net.heads}
         super().__init__(config, config.symbol, model_prefix(config, run.args.cfg), class_files(classes))
         self.net, train = net, config.TRAIN
@@ -59,10 +62,13 @@ class Stage(Session):
         batches = train.iter_size * len(run.contexts)
         workers = config.default.num_workers
         if isinstance(net, Classifier):
-            loader = CropLoader(dataset, inputs, labels, train.seed, train.crops, train.crop_size, workers)
+            loader = CropLoader(
+                dataset, inputs, labels, regions.of(task), train.seed, train.crops, train.crop_size, workers
+            )
         else:
+            found = regions.of(task) if train.order == BALANCED else ()
             loader = SegmentationLoader(
-                dataset, inputs, labels, train.order, train.seed, train.BATCH_IMAGES, train.FLIP, workers
+                dataset, inputs, labels, train.order, train.seed, train.BATCH_IMAGES, train.FLIP, workers, found
             )
             net.check_sizes(dataset.image_ids, loader.sizes)
         self.symbol = net.train_symbol(train.normalization or None)
@@ -142,7 +148,7 @@ def train(run: experiment.Run) -> None:
 
     With --resume, finished stages are passed over and the unfinished one goes on from its newest checkpoint.
     """
-    previous, dataset = "", training_set(run.config)
+    previous, regions = "", Regions(training_set(run.config))
     for number, config in enumerate(fcn_config.stages(run.config)):
         config.network.pretrained = previous or config.network.pretrained
         prefix = str(model_prefix(config, run.args.cfg))
@@ -152,13 +158,13 @@ def train(run: experiment.Run) -> None:
             print(f"{config.symbol} is finished: {previous}")
         else:
             # A later stage may not have saved anything yet; the first one must have, or there is nothing to resume.
-            _train_stage(run, config, dataset, resume=run.args.resume and (newest is not None or number == 0))
+            _train_stage(run, config, regions, resume=run.args.resume and (newest is not None or number == 0))
 
 
-def _train_stage(run: experiment.Run, config, dataset: SegmentationSet, resume: bool) -> None:
+def _train_stage(run: experiment.Run, config, regions: Regions, resume: bool) -> None:
     """One stage, whose memory is free when this returns."""
     started = time.time()
-    stage = Stage(run, config, dataset)
+    stage = Stage(run, config, regions)
     stage.run(resume)
     folder = stage.prefix.parent
     stage.logger.info(f"{config.symbol}: training took {time.time() - started:.0f} s; results in {folder}")

@@ -13,8 +13,8 @@ from typing import Mapping, Sequence
 import numpy as np
 
 from fullconv.lib.dataset.segmentation.base import SegmentationSet
+from fullconv.lib.dataset.segmentation.palette import write_palette_png
 from fullconv.lib.evaluation.sanity import EvaluationError
-from fullconv.lib.visualize.segmentation import write_palette_png
 
 
 def confusion_matrix(truth: np.ndarray, prediction: np.ndarray, num_classes: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Pictures of detections: masks, outlines, boxes and labels drawn on BGR images; needs no display."""
+"""Pictures of objects: masks, outlines, boxes and labels drawn on BGR images; needs no display."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Sequence
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+from fullconv.lib.structures.detections import Detections
 
 BLEND = 0.5  # share of the colour inside a mask
 GOLDEN_RATIO = 0.6180339887  # steps of it around the colour wheel keep neighbours apart
@@ -28,11 +30,22 @@ def instance_colors(count: int) -> np.ndarray:
 
 
 def draw_detections(
+    image: np.ndarray, found: Detections, classes: Sequence[str], binary_thresh: float = 0.4, blend: float = BLEND
+) -> np.ndarray:
+    """Draw the detections of an image (h, w, 3) uint8 BGR with class and score; classes: names, background first.
+
+    See `draw_instances`.
+    """
+    labels = [classes[label] for label in found.labels]
+    return draw_instances(image, found.boxes, labels, found.masks, found.scores, binary_thresh, blend)
+
+
+def draw_instances(
     image: np.ndarray,
     boxes: np.ndarray,
-    masks: np.ndarray,
     labels: Sequence[str],
-    thresh: float = 0.0,
+    masks: np.ndarray | None = None,
+    scores: np.ndarray | None = None,
     binary_thresh: float = 0.4,
     blend: float = BLEND,
 ) -> np.ndarray:
@@ -40,10 +53,11 @@ def draw_detections(
 
     Args:
         image: (h, w, 3) uint8 BGR; not changed.
-        boxes: (m, 4) or (m, 5), x1, y1, x2, y2 in pixels of the image with inclusive ends, and the score.
-        masks: (m, M, M) foreground probability inside the box, or (m, h, w) over the whole image.
+        boxes: (m, 4) x1, y1, x2, y2 in pixels of the image with inclusive ends; one that is not finite is left out.
         labels: m class names; the score is added where there is one.
-        thresh: least score that is drawn.
+        masks: (m, M, M) foreground probability inside the box, or (m, h, w) over the whole image; without them only
+            boxes are drawn.
+        scores: (m,); the best are labelled first, where labels want the same place.
         binary_thresh: least probability that belongs to the mask.
         blend: share of the colour inside a mask.
 
@@ -51,38 +65,47 @@ def draw_detections(
         (h, w, 3) uint8 BGR.
 
     Raises:
-        ValueError: no BGR image, or boxes, masks and labels of different numbers.
+        ValueError: no BGR image, or boxes, masks, scores and labels of different numbers.
     """
-    boxes, masks = _checked(image, boxes, masks, labels)
-    scores = boxes[:, 4] if boxes.shape[1] > 4 else np.ones(len(boxes))
-    usable = np.isfinite(boxes).all(axis=1) & (scores >= thresh)
-    ranked = [k for k in np.argsort(-scores, kind="stable") if usable[k]]
+    boxes = _checked(image, boxes, labels, masks, scores)
+    order = np.zeros(len(boxes)) if scores is None else -np.asarray(scores, np.float64)
+    usable = np.isfinite(boxes).all(axis=1) & np.isfinite(order)
+    ranked = [k for k in np.argsort(order, kind="stable") if usable[k]]
     colors = instance_colors(len(ranked))
     areas = (boxes[ranked, 2] - boxes[ranked, 0] + 1) * (boxes[ranked, 3] - boxes[ranked, 1] + 1)
     by_size = np.argsort(-areas, kind="stable")
     unit = line_unit(image.shape)
     canvas = image.astype(np.float32)
-    outlines = {}
-    for rank in by_size:
-        k = ranked[rank]
-        alpha, outlines[rank] = _mask_layers(masks[k], boxes[k], image.shape[:2], binary_thresh)
-        canvas += (alpha * blend)[..., None] * (colors[rank].astype(np.float32) - canvas)
+    outlines: dict[int, list[np.ndarray]] = {}
+    if masks is not None:
+        for rank in by_size:
+            k = ranked[rank]
+            alpha, outlines[rank] = _mask_layers(masks[k], boxes[k], image.shape[:2], binary_thresh)
+            canvas += (alpha * blend)[..., None] * (colors[rank].astype(np.float32) - canvas)
     canvas = canvas.round().astype(np.uint8)
     for rank in by_size:
-        _draw_outline(canvas, outlines[rank], boxes[ranked[rank]], colors[rank].tolist(), unit)
-    texts = [f"{labels[k]} {scores[k]:.2f}" if boxes.shape[1] > 4 else str(labels[k]) for k in ranked]
+        _draw_outline(canvas, outlines.get(rank, []), boxes[ranked[rank]], colors[rank].tolist(), unit)
+    texts = [str(labels[k]) if scores is None else f"{labels[k]} {scores[k]:.2f}" for k in ranked]
     return _draw_labels(canvas, boxes[ranked], texts, colors, unit)
 
 
-def _checked(image, boxes, masks, labels) -> tuple[np.ndarray, np.ndarray]:
+def _checked(
+    image: np.ndarray,
+    boxes: np.ndarray,
+    labels: Sequence[str],
+    masks: np.ndarray | None,
+    scores: np.ndarray | None,
+) -> np.ndarray:
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ValueError(f"need a BGR image (h, w, 3) of uint8, got {image.shape} of {image.dtype}")
-    if not len(boxes) == len(masks) == len(labels):
-        raise ValueError(f"{len(boxes)} boxes, {len(masks)} masks and {len(labels)} labels: need one each")
+    counts = {"boxes": len(boxes), "labels": len(labels)}
+    counts.update({name: len(a) for name, a in (("masks", masks), ("scores", scores)) if a is not None})
+    if len(set(counts.values())) > 1:
+        raise ValueError(f"{', '.join(f'{count} {name}' for name, count in counts.items())}: need one each")
     boxes = np.asarray(boxes, dtype=np.float64).reshape(len(boxes), -1 if len(boxes) else 4)
-    if boxes.shape[1] < 4:
-        raise ValueError(f"boxes have shape {boxes.shape}, expected (m, 4) or (m, 5)")
-    return boxes, np.asarray(masks)
+    if boxes.shape[1] != 4:
+        raise ValueError(f"boxes have shape {boxes.shape}, expected (m, 4)")
+    return boxes
 
 
 def line_unit(shape: Sequence[int]) -> float:

@@ -18,23 +18,23 @@ from fullconv.fcis import demo
 from fullconv.fcis.symbols.fcis import FCIS
 from fullconv.lib.core import checkpoint
 from fullconv.lib.experiment import config as base
+from fullconv.lib.structures.detections import Detections
 
 ROOT = Path(__file__).resolve().parents[2]
 CFG = str(ROOT / "experiments/fcis/cfgs/resnet_small_shapes_fcis.yaml")
 
 
 class FakeDetector:
-    """Finds a person in the middle of every image, a cat with little certainty, and much background."""
+    """Finds a person in the middle of every image, and a cat with little certainty."""
 
     def __init__(self, config, *_):
         self.config = config
 
     def detect(self, image):
         height, width = image.shape[:2]
-        box = np.array([[width * 0.25, height * 0.25, width * 0.75, height * 0.75, 0.9]])
+        box = np.array([[width * 0.25, height * 0.25, width * 0.75, height * 0.75]])
         disc = (np.hypot(*np.mgrid[-1:1:21j, -1:1:21j]) < 0.9).astype(np.float32)[None]
-        boxes = [box, box, box * [1, 1, 1, 1, 0.5]]
-        return boxes, [disc] * 3
+        return Detections(np.repeat(box, 2, axis=0), [0.9, 0.45], [1, 2], np.repeat(disc, 2, axis=0))
 
 
 @pytest.fixture
@@ -161,11 +161,6 @@ def test_photos_are_turned_upright(tmp_path, orientation):
     Image.fromarray(stored).save(path, exif=exif)
     expected = np.asarray(ImageOps.exif_transpose(Image.open(path)))[..., ::-1]
     np.testing.assert_array_equal(demo.read_upright(path), expected)
-
-
-def test_select_without_any_detection():
-    found = demo.select([np.zeros((0, 5))] * 3, [np.zeros((0, 21, 21))] * 3, 0.5)
-    assert len(found.boxes) == len(found.masks) == len(found.labels) == 0
 
 
 def test_runs_as_a_script_from_any_folder(tmp_path):

@@ -1,5 +1,7 @@
 """Training batches: what is in them, and that they depend on nothing but seed, epoch and place."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -102,7 +104,7 @@ def test_too_few_images_for_an_update_are_refused(setup):
 
 def test_an_image_of_another_size_than_annotated_is_named(setup):
     config, roidb, symbol = setup
-    wrong = {**roidb[0], "width": roidb[0]["width"] + 1}
+    wrong = dataclasses.replace(roidb[0], width=roidb[0].width + 1)
     with pytest.raises(ValueError, match=r"img/.*320x256.*321x256"):
         TrainLoader(roidb, config, symbol, share=1).sample(wrong, 0)
 

@@ -207,7 +207,7 @@ def test_bounds_crowds_and_empty_images_among_others(tmp_path, run):
     boxes = [square(1, 1, (80, 50, 60, 60)), square(2, 1, (200, 10, 5, 5)), square(3, 1, area=0), square(4, 2)]
     folder = write_set(tmp_path, ((H, W),) * 4, [*boxes, square(5, 3, iscrowd=1)])
     _, roidb, _ = setup(folder)
-    assert [len(entry["boxes"]) for entry in roidb] == [1, 1] * 2
+    assert [len(entry.boxes) for entry in roidb] == [1, 1] * 2
     code, text = run(words(folder))
     assert code == 0 and "testing 4/4" in text
 

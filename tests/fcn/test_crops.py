@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from fullconv.fcn.crops import MIN_PIXELS, SHARE, CropLoader, find_regions
-from fullconv.lib.dataset.detection.imdb import DatasetError
+from fullconv.fcn.crops import MIN_PIXELS, SHARE, CropLoader, Regions, find_regions
+from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.segmentation.base import SegmentationSet
 
 GREY = {0: 20, 1: 120, 2: 220}
@@ -41,7 +41,9 @@ class Squares(SegmentationSet):
 
 
 def crops(dataset=None, size=32, seed=3, batch=6):
-    return CropLoader(dataset or Squares(), {"data": "data"}, {"label": "label"}, seed, batch, size, workers=0)
+    dataset = dataset or Squares()
+    regions = Regions(dataset).of("label")
+    return CropLoader(dataset, {"data": "data"}, {"label": "label"}, regions, seed, batch, size, workers=0)
 
 
 def test_regions_are_the_connected_parts_that_are_large_enough():
@@ -51,6 +53,15 @@ def test_regions_are_the_connected_parts_that_are_large_enough():
     assert {region[2:] for region in bars} == {(100, 120, 30, 190)}
     assert 25 < MIN_PIXELS, "the tiny square"
     assert len(find_regions(Squares(names=("road", "square", "bar")), "label")) == 3, "only a background is left out"
+
+
+def test_regions_are_found_once_by_their_owner():
+    dataset, calls = Squares(), []
+    read = dataset.read_label
+    dataset.read_label = lambda *args: calls.append(args) or read(*args)
+    regions = Regions(dataset)
+    assert not calls and regions.of("label") is regions.of("label") and len(calls) == len(dataset)
+    assert Regions(dataset).of("label") == regions.of("label") and len(calls) == 2 * len(dataset)
 
 
 def test_labels_say_what_is_shown_and_classes_come_evenly():

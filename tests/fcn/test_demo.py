@@ -13,7 +13,6 @@ from PIL import Image
 from fullconv.fcn import config as fcn_config
 from fullconv.fcn import demo
 from fullconv.fcn.convert import export
-from fullconv.fcn.gallery import add_legend, draw_labels, palette_of
 from fullconv.fcn.symbols import build, initial_params
 from fullconv.fcn.tester import Segmenter
 from fullconv.lib.core import checkpoint
@@ -134,16 +133,3 @@ def test_as_a_script(model, images, tmp_path):
         [sys.executable, str(ROOT / "fcn" / "demo.py"), *words], capture_output=True, text=True, cwd=tmp_path
     )
     assert result.returncode == 0 and "a.jpg" in result.stdout, result.stderr
-
-
-def test_colours():
-    image = np.full((2, 3, 3), 100, np.uint8)
-    labels = np.array([[0, 1, 255], [2, 0, 1]], np.uint8)
-    drawn = draw_labels(image, labels, NAMES)
-    coloured = (drawn != image).any(axis=2)
-    np.testing.assert_array_equal(coloured, [[0, 1, 0], [1, 0, 1]])
-    assert (
-        draw_labels(image, labels, ["sky", "road", "car"])[0, 0] != 100
-    ).any()  # no background: class 0 has a colour
-    assert not palette_of(NAMES)[0].any() and palette_of(["sky"])[0].any()
-    assert add_legend(drawn, labels, NAMES).shape[1] > 3

@@ -18,7 +18,7 @@ from fullconv.fcn import convert
 from fullconv.fcn import test as testing
 from fullconv.fcn.train_end2end import train
 from fullconv.lib.core import checkpoint
-from fullconv.lib.dataset.segmentation import base as segmentation
+from fullconv.lib.dataset.registry import segmentation_set
 from fullconv.lib.experiment import command_line as experiment
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -108,7 +108,7 @@ def test_everything_a_run_leaves_behind(finished):
 
 
 def test_predictions_are_index_pngs_at_the_original_size(finished, folder):
-    shapes = segmentation.build("shapes", "val3", dataset_path=str(folder / "shapes"))
+    shapes = segmentation_set("shapes", "val3", dataset_path=str(folder / "shapes"))
     predictions = finished[0] / "val3" / "voc-fcn16s" / "predictions"
     for path in predictions.iterdir():
         picture = Image.open(path)
@@ -194,7 +194,7 @@ def test_two_devices_are_one_with_twice_the_batches(folder, monkeypatch):
 
 def test_the_loss_can_be_normalised_instead_of_the_rate(folder, monkeypatch):
     """docs/fcn_training.md: P labelled pixels per image make lr, wd of `batch` equal lr P, wd / P of `valid`."""
-    shapes = segmentation.build("shapes", "train1", dataset_path=str(folder / "shapes"))
+    shapes = segmentation_set("shapes", "train1", dataset_path=str(folder / "shapes"))
     pixels = int((shapes.read_label(0) != 255).sum())
     more = ["symbol", "voc-fcn32s", "network.dropout", "0", "dataset.image_set", "train1", "TRAIN.momentum", "0.99"]
     summed = [*more, "TRAIN.normalization", "batch", "TRAIN.lr", 1e-8, "TRAIN.wd", 0.5]

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
+from fullconv.fcn.crops import find_regions
 from fullconv.fcn.loader import SegmentationLoader, feeds
 from fullconv.fcn.preprocess import depth_tensor, image_tensor, input_tensor
 from fullconv.fcn.sampling import ORDERS, indices
 from fullconv.fcn.symbols import FCN, NETWORKS
 from fullconv.lib.core.loader import LoaderError
-from fullconv.lib.dataset.detection.imdb import DatasetError
+from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.segmentation.base import SegmentationSet
 
 
@@ -171,7 +172,7 @@ def test_a_balanced_order_shows_classes_equally_often_and_full_images_more_often
         target[:] = 255
         target[:, 20:40] = 0
     dataset.targets[4][:, :15] = dataset.targets[4][:, 45:] = 1
-    loader = SegmentationLoader(dataset, order="balanced", seed=3)
+    loader = SegmentationLoader(dataset, order="balanced", seed=3, regions=find_regions(dataset, "label"))
     drawn = np.concatenate(loader.indices(0, 1200))
     counts = np.bincount(drawn, minlength=6)
     assert 640 < counts[4] < 760, "half, and a sixth of the other half"
@@ -180,4 +181,6 @@ def test_a_balanced_order_shows_classes_equally_often_and_full_images_more_often
     dataset = Memory([(20, 60)])
     dataset.targets[0][:] = 255
     with pytest.raises(DatasetError, match=r"memory has no region .*TRAIN\.order shuffle"):
+        find_regions(dataset, "label")
+    with pytest.raises(ValueError, match="order 'balanced' of memory needs the regions of its labels"):
         SegmentationLoader(dataset, order="balanced")

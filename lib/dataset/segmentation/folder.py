@@ -17,7 +17,7 @@ from typing import Sequence
 
 import numpy as np
 
-from fullconv.lib.dataset.detection.imdb import DatasetError
+from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.segmentation.base import ILSVRC_MEAN, SegmentationSet
 from fullconv.lib.dataset.segmentation.label_files import VOID, read_label_png, read_list, read_names, read_palette
 

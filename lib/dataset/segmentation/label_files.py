@@ -13,7 +13,8 @@ from typing import Sequence
 import numpy as np
 from PIL import Image
 
-from fullconv.lib.dataset.detection.imdb import DatasetError
+from fullconv.lib.dataset.errors import DatasetError
+from fullconv.lib.dataset.image import open_picture
 from fullconv.lib.dataset.mat_file import MatError, read_variable
 
 VOID = 255
@@ -95,7 +96,7 @@ def open_label(path: str, size: Sequence[int]) -> Image.Image:
     if path.lower().endswith(LOSSY_ENDINGS):
         raise DatasetError(f"{path}: JPEG changes the values of a label: save labels as PNG")
     try:
-        image = Image.open(path)
+        image = open_picture(path)
     except Exception as error:  # PIL's readers raise many kinds on damaged files
         raise DatasetError(f"{path}: not a readable label PNG ({error}): write it again") from error
     check_size(path, image.size[::-1], size)

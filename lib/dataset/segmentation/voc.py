@@ -17,13 +17,12 @@ import os
 
 import numpy as np
 
-from fullconv.lib.dataset.detection.imdb import DatasetError
-from fullconv.lib.dataset.detection.pascal_voc import VOC_CLASSES, read_map
+from fullconv.lib.dataset.background import is_background
+from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.segmentation.base import ILSVRC_MEAN, SegmentationSet
 from fullconv.lib.dataset.segmentation.label_files import read_label_png, read_list, read_names
 from fullconv.lib.dataset.shapes import writer as drawn
-
-BACKGROUND = "background"
+from fullconv.lib.dataset.voc_files import VOC_CLASSES, read_map
 
 
 class VOCSegmentation(SegmentationSet):
@@ -103,4 +102,4 @@ def _classes(path: str) -> list[str]:
     """Background and the names of classes.txt, or of VOC."""
     file = os.path.join(path, "classes.txt")
     names = read_names(file) if os.path.isfile(file) else list(VOC_CLASSES)
-    return names if names[0].strip("_").lower() == BACKGROUND else [BACKGROUND, *names]
+    return names if is_background(names[0]) else ["background", *names]

@@ -9,6 +9,7 @@ from fullconv.fcis.loader import largest_shapes
 from fullconv.fcis.symbols.fcis import DATA_NAMES, FCIS, LABEL_NAMES, feature_shape
 from fullconv.lib.core.optimizer import lr_multipliers
 from fullconv.lib.core.trainer import fixed_parameters
+from fullconv.lib.structures.entry import Entry
 
 CFGS = "experiments/fcis/cfgs"
 VOC, COCO = f"{CFGS}/resnet_v1_101_vocSDS_fcis_end2end.yaml", f"{CFGS}/resnet_v1_101_coco_fcis_end2end_ohem.yaml"
@@ -29,7 +30,7 @@ def learnable(symbol):
 
 
 def roidb(objects):
-    return [{"boxes": np.zeros((objects, 4))}]
+    return [Entry("a.jpg", 1, 30, 40, np.zeros((objects, 4)), np.ones(objects))]
 
 
 @pytest.mark.parametrize("cfg, values", [(VOC, 51_856_392), (COCO, 57_892_626)])

@@ -8,7 +8,7 @@ import pytest
 
 from fullconv.fcn.loader import SegmentationLoader
 from fullconv.fcn.sampling import indices
-from fullconv.lib.dataset.segmentation.base import build
+from fullconv.lib.dataset.registry import segmentation_set
 
 SETS = {  # prefix of the recorded keys -> the set's name, folder and options
     "voc_val": ("voc", "seg11valid", "voc", {}),
@@ -30,7 +30,7 @@ def prefix_and_set(request, reference_dir):
     root = reference_dir / "fcn" / "data"
     name, split, folder, options = SETS[request.param]
     options = {key: str(root / value) for key, value in options.items()}
-    return request.param, build(name, split, dataset_path=str(root / folder), **options)
+    return request.param, segmentation_set(name, split, dataset_path=str(root / folder), **options)
 
 
 def test_a_batch_is_what_the_original_layer_feeds(prefix_and_set, recorded):
@@ -63,7 +63,9 @@ def test_sequential_order_starts_again(prefix_and_set):
 
 def test_context_mapping(reference_dir, recorded):
     root = reference_dir / "fcn" / "data"
-    dataset = build("pascal_context", "val", dataset_path=str(root / "pascal"), label_path=str(root / "context"))
+    dataset = segmentation_set(
+        "pascal_context", "val", dataset_path=str(root / "pascal"), label_path=str(root / "context")
+    )
     assert np.array_equal(dataset.mapping, recorded["context_map_459_to_60"])
 
 
