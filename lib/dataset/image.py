@@ -177,7 +177,7 @@ def resize_image(image: np.ndarray, target_size: int, max_size: int, stride: int
     if stride:
         height, width = resized.shape[:2]
         bottom, right = -height % stride, -width % stride
-        resized = cv2.copyMakeBorder(resized, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=0)
+        resized = cv2.copyMakeBorder(resized, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=(0, 0, 0))
     return resized, scale
 
 

@@ -64,7 +64,7 @@ def detection_set(
     """The set of objects `name` restricted to `image_set`.
 
     root_path: caches of masks go below it. dataset_path: the data; default a folder under root_path, see READERS.
-    options: `masks` of coco, False to read boxes alone.
+    options: `masks`, False for boxes alone; a COCO file then needs no `segmentation`.
 
     Raises DatasetError: unknown name or option, or a set that cannot be found or read.
     """
@@ -117,7 +117,7 @@ def add_arguments(parser: argparse.ArgumentParser, kind: str) -> None:
         parser.add_argument("--palette", default="", help="folder: palette file of colour-coded labels")
         parser.add_argument("--void", type=int, nargs="*", default=[], help="folder: labels to ignore besides 255")
     else:
-        parser.add_argument("--boxes", action="store_true", help="coco: boxes alone, segmentations are not needed")
+        parser.add_argument("--boxes", action="store_true", help="boxes alone: a COCO file then needs no segmentation")
 
 
 def detection_from(args: argparse.Namespace) -> DetectionSet:

@@ -24,12 +24,13 @@ def convert(dataset: SegmentationSet, out: str, task: str = "", instances: bool 
 
     Raises DatasetError: a label that cannot be right, a set without instances. OSError: the folder cannot be written.
     """
-    if instances and not hasattr(dataset, "read_instances"):
+    read_instances = getattr(dataset, "read_instances", None)
+    if instances and read_instances is None:
         raise DatasetError(f"{dataset.name} has no instance maps: leave --instances out")
     os.makedirs(out, exist_ok=True)
     for index, image_id in enumerate(dataset.image_ids):
-        if instances:
-            labels = dataset.read_instances(index)
+        if instances and read_instances is not None:
+            labels = read_instances(index)
         else:
             labels = dataset.read_label(index, task or next(iter(dataset.tasks)))
         path = os.path.join(out, f"{image_id}.png")

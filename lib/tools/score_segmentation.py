@@ -11,7 +11,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from typing import Mapping
+from functools import partial
+from typing import BinaryIO, Mapping
 
 import cv2
 import numpy as np
@@ -41,9 +42,13 @@ def write_report(evaluator: SegmentationEvaluator, folder: str) -> None:
         numbers[task] = {**values, "classes": classes, "confusion matrix": matrix.tolist()}
         atomic.write_text(os.path.join(folder, f"{task}.txt"), format_table(found, classes) + "\n")
         picture = cv2.imencode(".png", confusion_picture(matrix, classes))[1].tobytes()
-        atomic.write(os.path.join(folder, f"{task}_confusion.png"), lambda file, data=picture: file.write(data))
+        atomic.write(os.path.join(folder, f"{task}_confusion.png"), partial(_write, picture))
     summary = {"dataset": evaluator.dataset.name, "images": evaluator.images, "tasks": numbers}
     atomic.write_text(os.path.join(folder, "scores.json"), json.dumps(summary, indent=1, allow_nan=False) + "\n")
+
+
+def _write(data: bytes, file: BinaryIO) -> None:
+    file.write(data)
 
 
 def score_files(dataset: SegmentationSet, folders: Mapping[str, str]) -> SegmentationEvaluator:

@@ -49,7 +49,8 @@ def write_gallery(
         for entry, found in zip(entries, detections):
             yield _compare(entry, found.above(thresh).best_first(), classes, binary_thresh)
 
-    masks = all(part.masks is not None for part in (*entries, *detections[: len(entries)]))
+    pairs = zip(entries, detections)
+    masks = all(entry.masks is not None and found.masks is not None for entry, found in pairs)
     note = f"detections with a score of at least {thresh:g}; right means {'mask' if masks else 'box'} IoU of at least "
     return write_page(folder, pictures(), title, f"{note}{FOUND_IOU:g}")
 

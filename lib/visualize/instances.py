@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import colorsys
 from functools import lru_cache
-from typing import Sequence
+from typing import Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -17,6 +17,7 @@ GOLDEN_RATIO = 0.6180339887  # steps of it around the colour wheel keep neighbou
 CROWDED = 15  # labels are smaller where there are more
 CAPTION_BACKGROUND = (38, 34, 32)
 CAPTION_INK = (245, 245, 245)
+Rectangle = Tuple[float, float, float, float]
 
 
 def instance_colors(count: int) -> np.ndarray:
@@ -113,7 +114,9 @@ def line_unit(shape: Sequence[int]) -> float:
     return max(1.0, min(shape[:2]) / 480.0)
 
 
-def _mask_layers(mask, box, size, binary_thresh) -> tuple[np.ndarray, list[np.ndarray]]:
+def _mask_layers(
+    mask: np.ndarray, box: np.ndarray, size: tuple[int, ...], binary_thresh: float
+) -> tuple[np.ndarray, list[np.ndarray]]:
     """Coverage (h, w) float32 in 0..1 with soft edges, and contours (k, 1, 2) in 1/16 pixels."""
     if mask.shape == size:
         cover = (mask >= binary_thresh).astype(np.uint8)
@@ -145,7 +148,9 @@ def _contours(cover: np.ndarray, fine: int, origin: tuple[int, int]) -> list[np.
     return contours
 
 
-def _draw_outline(canvas, contours, box, color, unit) -> None:
+def _draw_outline(
+    canvas: np.ndarray, contours: list[np.ndarray], box: np.ndarray, color: list[int], unit: float
+) -> None:
     dark = [int(0.35 * v) for v in color]
     for thickness, ink in ((3 * unit, dark), (1.6 * unit, color)):
         cv2.polylines(canvas, contours, True, ink, max(1, round(thickness)), cv2.LINE_AA, shift=4)
@@ -154,15 +159,17 @@ def _draw_outline(canvas, contours, box, color, unit) -> None:
 
 
 @lru_cache(maxsize=32)
-def _font(size: int) -> ImageFont.ImageFont:
+def _font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
     return ImageFont.load_default(size)
 
 
-def _draw_labels(canvas, boxes, texts, colors, unit) -> np.ndarray:
+def _draw_labels(
+    canvas: np.ndarray, boxes: np.ndarray, texts: Sequence[str], colors: np.ndarray, unit: float
+) -> np.ndarray:
     """Label chips at the boxes' upper left corners, inside the image, the first ones choose their place."""
     picture = Image.fromarray(canvas[..., ::-1])
     draw, font = ImageDraw.Draw(picture), _font(round((13 if len(texts) <= CROWDED else 11) * unit))
-    taken: list[tuple[float, float, float, float]] = []
+    taken: list[Rectangle] = []
     for box, text, color in zip(boxes, texts, colors):
         left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
         padding = round(3 * unit)
@@ -176,7 +183,7 @@ def _draw_labels(canvas, boxes, texts, colors, unit) -> np.ndarray:
     return np.ascontiguousarray(np.asarray(picture)[..., ::-1])
 
 
-def _place(box, size, shape, taken) -> tuple[float, float, float, float]:
+def _place(box: np.ndarray, size: tuple[float, float], shape: tuple[int, ...], taken: Sequence[Rectangle]) -> Rectangle:
     """A rectangle of `size` near the box and inside the image, clear of those taken if any place is."""
     width, height = size
     x1, y1, x2, y2 = box[:4]
@@ -191,7 +198,7 @@ def _place(box, size, shape, taken) -> tuple[float, float, float, float]:
     return (free or rectangles)[0]
 
 
-def _meet(a, b) -> bool:
+def _meet(a: Rectangle, b: Rectangle) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 

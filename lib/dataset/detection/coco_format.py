@@ -53,8 +53,10 @@ def read_json(path: str) -> dict[str, Any]:
 
 
 def find_problems(data: dict[str, Any], masks: bool = True) -> list[Problem]:
-    """Everything wrong with the records of a COCO object whose three lists exist; without `masks` nobody looks at
-    `segmentation`, and no record needs one."""
+    """Everything wrong with the records of a COCO object whose three lists exist.
+
+    Without `masks` nobody looks at `segmentation`, and no record needs one.
+    """
     problems = _check_list("image", data["images"], _image_problems)
     problems += _check_list("category", data["categories"], _category_problems)
     if problems:
@@ -72,8 +74,9 @@ def find_problems(data: dict[str, Any], masks: bool = True) -> list[Problem]:
     )
 
 
-def _check_list(kind: str, records: list[Any], check: Callable[[Any], Iterable[Problem]]) -> list[Problem]:
-    problems, seen = [], set()
+def _check_list(kind: str, records: list[Any], check: Callable[[Any], Iterable[tuple[str, bool]]]) -> list[Problem]:
+    problems: list[Problem] = []
+    seen: set[Any] = set()
     for index, record in enumerate(records):
         if not isinstance(record, dict):
             problems.append(Problem(f"{kind} number {index}", f"is {type(record).__name__}, not an object"))
@@ -103,7 +106,7 @@ def _image_problems(image: dict[str, Any]) -> Iterable[tuple[str, bool]]:
         yield f"field 'file_name' is {name!r}: give the image file", True
     elif os.path.isabs(name) or ".." in name.replace("\\", "/").split("/"):
         yield f"field 'file_name' is {name!r}: make it relative to the image folder, without ..", True
-    size = image.get("height"), image.get("width")
+    size: list[Any] = [image.get("height"), image.get("width")]
     for field, value in zip(("height", "width"), size):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             yield f"field {field!r} is {value!r}: give the {field} of the file in pixels", True

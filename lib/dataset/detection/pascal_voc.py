@@ -31,18 +31,24 @@ from fullconv.lib.structures.entry import Entry
 class PascalVOC(DetectionSet):
     """The images of one VOC image set, for example `SDS_train`: folder VOCSDS, list ImageSets/Main/train.txt.
 
-    path: the devkit. root_path: mask caches go below it.
+    path: the devkit. root_path: mask caches go below it. masks: False leaves them out; boxes and classes come from the
+    maps all the same.
 
     Raises DatasetError when the folder, the list or the class file is missing or wrong.
     """
 
     def __init__(
-        self, image_set: str, path: str = "./data/VOCdevkit", limit: int | None = None, root_path: str = "./data"
+        self,
+        image_set: str,
+        path: str = "./data/VOCdevkit",
+        limit: int | None = None,
+        root_path: str = "./data",
+        masks: bool = True,
     ) -> None:
         year, _, self.image_set = image_set.partition("_")
         if not year or not self.image_set:
             raise DatasetError(f"image_set {image_set!r}: name it <year>_<list>, as in SDS_train or 2012_trainval")
-        self.data_path = os.path.join(path, "VOC" + year)
+        self.data_path, self.has_masks = os.path.join(path, "VOC" + year), masks
         ids = _read_image_ids(self.data_path, self.image_set)
         super().__init__(f"voc_{image_set}", [BACKGROUND, *read_object_classes(self.data_path)], ids, limit)
         self.cache_folder = os.path.join(root_path, "cache", "masks", f"voc_{year}")
@@ -56,9 +62,12 @@ class PascalVOC(DetectionSet):
         class_file = self._find(image_id, "class map", ("cls", "SegmentationClass"), (".mat", ".png"))
         instances = read_map(instance_file, "GTinst", size)
         classes = instance_classes(instances, read_map(class_file, "GTcls", size), self.num_classes, instance_file)
-        path = cache_path(self.cache_folder, _file_digest(instance_file))
-        masks = CachedMasks(InstanceFile(instance_file, size), path, (len(classes), *size), self.store)
+        masks = self._masks(instance_file, size, len(classes)) if self.has_masks else None
         return Entry(image, image_id, *size, mask_boxes(instance_masks(instances)), classes, masks)
+
+    def _masks(self, instance_file: str, size: tuple[int, int], count: int) -> CachedMasks:
+        path = cache_path(self.cache_folder, _file_digest(instance_file))
+        return CachedMasks(InstanceFile(instance_file, size), path, (count, *size), self.store)
 
     def _find(self, image_id: str, what: str, folders: tuple[str, ...], endings: tuple[str, ...]) -> str:
         tried = [os.path.join(self.data_path, f, image_id + e) for f, e in itertools.product(folders, endings)]

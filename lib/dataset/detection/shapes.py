@@ -13,8 +13,13 @@ class Shapes(PascalVOC):
     """
 
     def __init__(
-        self, image_set: str, path: str = "./data/shapes", limit: int | None = None, root_path: str = "./data"
+        self,
+        image_set: str,
+        path: str = "./data/shapes",
+        limit: int | None = None,
+        root_path: str = "./data",
+        masks: bool = True,
     ) -> None:
         split, count = writer.split_and_count(image_set, limit)
         writer.generate(path, split, count)
-        super().__init__(f"shapes_{split}", path, count, root_path)
+        super().__init__(f"shapes_{split}", path, count, root_path, masks)

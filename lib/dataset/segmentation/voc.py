@@ -14,6 +14,7 @@ so that a VOC folder with SBD's .mat files can be used as it is.
 from __future__ import annotations
 
 import os
+from typing import Sequence
 
 import numpy as np
 
@@ -32,10 +33,10 @@ class VOCSegmentation(SegmentationSet):
     """
 
     kind = "voc"
-    lists = ("ImageSets/Segmentation", "ImageSets/Main", "")
-    images = ("JPEGImages", "img")
-    labels = (("SegmentationClass", ".png"), ("cls", ".mat"))
-    instances = (("SegmentationObject", ".png"), ("inst", ".mat"))
+    lists: tuple[str, ...] = ("ImageSets/Segmentation", "ImageSets/Main", "")
+    images: tuple[str, ...] = ("JPEGImages", "img")
+    labels: tuple[tuple[str, str], ...] = (("SegmentationClass", ".png"), ("cls", ".mat"))
+    instances: tuple[tuple[str, str], ...] = (("SegmentationObject", ".png"), ("inst", ".mat"))
 
     def __init__(self, split: str, path: str, limit: int | None = None) -> None:
         self.path = path
@@ -55,7 +56,7 @@ class VOCSegmentation(SegmentationSet):
         path = self._find(index, "instance map", self.instances)
         return read_map(path, "GTinst", self.size(index))
 
-    def _find(self, index: int, what: str, places) -> str:
+    def _find(self, index: int, what: str, places: Sequence[tuple[str, str]]) -> str:
         image_id = self.image_ids[index]
         tried = [os.path.join(self.path, folder, image_id + ending) for folder, ending in places]
         for file in tried:

@@ -178,8 +178,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     for split, count in (("train", args.train), ("val", args.val)):
         generate(args.out, split, count, args.seed, args.cues)
-        written = _read_marker(args.out, split)["count"]
-        print(f"{args.out}: {split} has {written} images of {', '.join(CLASSES)}")
+        marker = _read_marker(args.out, split)
+        print(f"{args.out}: {split} has {marker['count'] if marker else 0} images of {', '.join(CLASSES)}")
 
 
 if __name__ == "__main__":

@@ -46,9 +46,21 @@ def test_unknown_names(read, message):
         read("VOC", "train")
 
 
+@pytest.mark.parametrize("name, image_set", [("shapes", "train2"), ("PascalVOC", "shapes_train"), ("coco", "train")])
+def test_every_set_of_objects_can_be_read_without_masks(tmp_path, name, image_set):
+    path = str(tmp_path / "shapes")
+    detection_set("shapes", "train2", dataset_path=path)
+    whole = detection_set(name, image_set, str(tmp_path), path)
+    boxes = detection_set(name, image_set, str(tmp_path), path, masks=False)
+    assert whole.has_masks and not boxes.has_masks and boxes.name == whole.name
+    for one, other in zip(boxes.entries(), whole.entries()):
+        assert one.masks is None and len(other.read_masks()) == len(one.boxes) > 0
+        assert one.boxes.tolist() == other.boxes.tolist() and one.classes.tolist() == other.classes.tolist()
+
+
 def test_unknown_options_are_named_and_empty_ones_are_not_given(tmp_path):
-    with pytest.raises(DatasetError, match="detection set 'shapes' has no option masks"):
-        detection_set("shapes", "train1", str(tmp_path), masks=False)
+    with pytest.raises(DatasetError, match="detection set 'shapes' has no option palette"):
+        detection_set("shapes", "train1", str(tmp_path), palette="colours.txt")
     with pytest.raises(DatasetError, match="segmentation set 'shapes' has no option palette"):
         segmentation_set("shapes", "train1", str(tmp_path), palette="colours.txt")
     assert len(segmentation_set("shapes", "train1", str(tmp_path), palette="", void=[])) == 1
