@@ -23,12 +23,14 @@ import fullconv  # noqa: E402, F401 (before MXNet: it sets the number of threads
 import mxnet as mx  # noqa: E402
 
 from benchmarks.timing import alternate, machine  # noqa: E402
+from fullconv.fcis import assembly  # noqa: E402
 from fullconv.fcis import config as fcis_config  # noqa: E402
-from fullconv.fcis.loader import largest_shapes, prepare_input  # noqa: E402
+from fullconv.fcis.preprocess import prepare_input  # noqa: E402
 from fullconv.fcis.symbols.fcis import FCIS, LABEL_NAMES  # noqa: E402
 from fullconv.fcis.tester import Detector  # noqa: E402
 from fullconv.lib.core.executors import ExecutorPool  # noqa: E402
 from fullconv.lib.core.trainer import Trainer  # noqa: E402
+from fullconv.lib.structures.entry import Entry  # noqa: E402
 
 CFG = ROOT / "experiments/fcis/cfgs/resnet_v1_101_vocSDS_fcis_end2end.yaml"
 CLASSES = 21
@@ -62,14 +64,15 @@ def test_step(rounds: int = 5) -> None:
     """Whole step against the maps alone, in turns."""
     config = published()
     shapes = {"data": (1, 3, 600, 1000), "im_info": (1, 3)}
-    network = FCIS(fcis_config.network_spec(config, CLASSES))
-    symbol = network.test_symbol(fcis_config.test_spec(config))
+    network = FCIS(assembly.network_spec(config, CLASSES))
+    symbol = network.test_symbol(assembly.test_spec(config))
     arg_shapes, _, aux_shapes = symbol.infer_shape(**shapes)
     all_shapes = dict(zip(symbol.list_arguments(), arg_shapes))
     all_shapes.update(zip(symbol.list_auxiliary_states(), aux_shapes))
     params = random_params({n: s for n, s in all_shapes.items() if n not in shapes})
-    classes = ["__background__"] + [f"class{i}" for i in range(1, CLASSES)]
-    detector = Detector(config, params, params, classes, mx.cpu())
+    images = assembly.input_spec(config)
+    specs = network.network, assembly.test_spec(config), images, assembly.result_spec(config)
+    detector = Detector(*specs, (params, params), mx.cpu())
     image = np.random.RandomState(1).randint(0, 256, (600, 1000, 3)).astype(np.uint8)
     detector.detect(image)
     print(f"peak memory of testing: {peak_gib():.2f} GiB (wanted: 2.5 GB)", flush=True)
@@ -77,7 +80,7 @@ def test_step(rounds: int = 5) -> None:
     maps = ExecutorPool(mx.sym.Group(list(network.maps())), mx.cpu(), {"data": shapes["data"]})
     for name, array in list(maps.params.items()) + list(maps.aux.items()):
         params[name].copyto(array)
-    data, _ = prepare_input(image, config, 600, 1000)
+    data = prepare_input(image, images, (600, 1000))[0][None]
 
     def convolutions() -> None:
         for output in maps.forward({"data": data}, is_train=False):
@@ -94,8 +97,9 @@ def test_step(rounds: int = 5) -> None:
 def training_step(steps: int = 2) -> None:
     """A few updates on random data."""
     config = published()
-    symbol = FCIS(fcis_config.network_spec(config, CLASSES)).train_symbol(fcis_config.train_spec(config))
-    shapes = largest_shapes(config, symbol, [{"boxes": np.zeros((8, 4))}])
+    symbol = FCIS(assembly.network_spec(config, CLASSES)).train_symbol(assembly.train_spec(config))
+    entry = Entry("", 0, 600, 1000, np.zeros((8, 4)), np.ones(8))
+    shapes = assembly.train_source(config, [entry], symbol).largest_shapes(1)
     trainer = Trainer(symbol, [mx.cpu()], shapes, config.network.FIXED_PARAMS)
     params = random_params(trainer.param_shapes())
     trainer.set_params(params, params)

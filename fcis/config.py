@@ -7,25 +7,15 @@ implementation has stand at the end of each group, under "ours". Yaml files chan
 
 from __future__ import annotations
 
-from typing import Any, Optional, Set, Tuple
+from typing import Any, Optional, Set
 
 import numpy as np
 from easydict import EasyDict
 
-from fullconv.fcis.symbols.spec import (
-    LAYOUTS,
-    BoxNormalization,
-    LossSpec,
-    NetworkSpec,
-    ProposalSpec,
-    SamplingSpec,
-    TestSpec,
-    TrainSpec,
-)
 from fullconv.lib.experiment import config as base
+from fullconv.lib.experiment.command_line import Method, Option
 from fullconv.lib.experiment.config import ConfigError
-from fullconv.lib.network.norm import norm_of
-from fullconv.lib.network.resnet_spec import resnet_spec
+from fullconv.lib.experiment.settings import Settings
 
 
 def load(path: Optional[str] = None, overrides: base.Overrides = ()) -> EasyDict:
@@ -191,6 +181,25 @@ def _test() -> EasyDict:
     return group
 
 
+def settings(config: EasyDict) -> Settings:
+    """What lib needs to know of a run."""
+    keys = "frequent kvstore devices num_workers tensorboard checkpoint_keep"
+    values = {key: config.default[key] for key in keys.split()}
+    return Settings(output_path=config.output_path, seed=config.TRAIN.seed, gpus=config.gpus, **values)
+
+
+METHOD = Method(
+    "FCIS",
+    load,
+    settings,
+    options=(
+        Option("thresh", "least score of a detection without mask voting", "TEST.thresh"),
+        Option("ignore_cache", "test again even if detections are on disk"),
+    ),
+)
+"""What the scripts need to know."""
+
+
 def check(config: EasyDict, given: Set[str]) -> None:
     """Fill in what follows from other keys and refuse values that do not fit together.
 
@@ -246,68 +255,3 @@ def _only_true(key: str, value: bool, given: Set[str]) -> None:
     """The original has loaders for nothing else, so an explicit false cannot mean anything."""
     if key in given and not value:
         raise ConfigError(f"{key} is false; only end-to-end training with region proposals exists (true)")
-
-
-def network_spec(config: EasyDict, num_classes: int) -> NetworkSpec:
-    """The network of a config for `num_classes` classes with the background, which the data counts.
-
-    Raises:
-        ValueError: `symbol` names no backbone; the message lists those known.
-    """
-    network = config.network
-    name = config.symbol[: -len("_fcis")] if config.symbol.endswith("_fcis") else config.symbol
-    strides, dilations = LAYOUTS[network.RPN_FEAT_STRIDE]
-    norm = norm_of(network.BN_TRAINED, network.GN_CHANNELS)
-    return NetworkSpec(
-        backbone=resnet_spec(name, strides=strides, dilations=dilations, norm=norm),
-        num_classes=int(num_classes),
-        num_reg_classes=2 if config.CLASS_AGNOSTIC else int(num_classes),
-        mask_size=int(config.MASK_SIZE),
-        scales=tuple(network.ANCHOR_SCALES),
-        ratios=tuple(network.ANCHOR_RATIOS),
-        fast_hidden=config.TRAIN.CONVNEW3,
-    )
-
-
-def train_spec(config: EasyDict) -> TrainSpec:
-    """What a config's TRAIN says about the training graph."""
-    train = config.TRAIN
-    sampling = SamplingSpec(
-        rois=train.BATCH_ROIS,
-        fg_fraction=train.FG_FRACTION,
-        fg_thresh=train.FG_THRESH,
-        bg_thresh_hi=train.BG_THRESH_HI,
-        bg_thresh_lo=train.BG_THRESH_LO,
-        binary_thresh=train.BINARY_THRESH,
-        bbox_weights=_numbers(train.BBOX_WEIGHTS),
-        normalize=train.BBOX_NORMALIZATION_PRECOMPUTED,
-        gap_select_from_all=train.GAP_SELECT_FROM_ALL,
-        ignore_gap=train.IGNORE_GAP,
-    )
-    losses = LossSpec(
-        weights=_numbers(train.LOSS_WEIGHT),
-        rpn_anchors=train.RPN_BATCH_SIZE,
-        # Without OHEM all rois count.
-        kept_rois=train.BATCH_ROIS_OHEM if train.ENABLE_OHEM else train.BATCH_ROIS,
-        hard_examples=train.ENABLE_OHEM,
-    )
-    return TrainSpec(train.BATCH_IMAGES, _proposals(train), sampling, _box_normalization(config), losses)
-
-
-def test_spec(config: EasyDict) -> TestSpec:
-    """What a config's TEST says about the test graph; box deltas are undone as TRAIN normalised them."""
-    test = config.TEST
-    return TestSpec(test.BATCH_IMAGES, _proposals(test), _box_normalization(config), test.ITER, test.FUSED_HEAD)
-
-
-def _proposals(phase: EasyDict) -> ProposalSpec:
-    """The limits of TRAIN or TEST."""
-    return ProposalSpec(phase.RPN_PRE_NMS_TOP_N, phase.RPN_POST_NMS_TOP_N, phase.RPN_NMS_THRESH, phase.RPN_MIN_SIZE)
-
-
-def _box_normalization(config: EasyDict) -> BoxNormalization:
-    return BoxNormalization(_numbers(config.TRAIN.BBOX_MEANS), _numbers(config.TRAIN.BBOX_STDS))
-
-
-def _numbers(values: Any) -> Tuple[float, ...]:
-    return tuple(map(float, values))

@@ -2,62 +2,46 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import List
 
-from fullconv.fcis.symbols.fcis import GROUP
-from fullconv.lib import dataset
-from fullconv.lib.dataset.detection.imdb import IMDB, append_flipped, filter_roidb
+from easydict import EasyDict
 
-CLASS_UNITS = {"fcis_cls_seg_weight": ("classes", 2 * GROUP * GROUP)}
-"""The array whose first axis tells a checkpoint's class count, and its channels per class (`match_params`)."""
+from fullconv.lib.dataset.detection.detection_set import DetectionSet, with_mirrored, with_objects
+from fullconv.lib.dataset.registry import detection_set
+from fullconv.lib.structures.entry import Entry
 
 
-def build_imdb(config, image_set: str) -> IMDB:
-    """The data set `dataset.dataset` with `image_set`; its class count is checked against the config's.
+def training_set(data: EasyDict) -> DetectionSet:
+    """The set that the group `dataset` of a config names with `dataset` and `image_set`.
 
-    dataset.NUM_CLASSES 0 takes the data's count; another number that differs raises ValueError.
+    Raises DatasetError: it cannot be found or read. ValueError: another class count than `NUM_CLASSES` says.
     """
-    data = config.dataset
-    imdb = dataset.build(data.dataset, image_set, data.root_path, data.dataset_path, config.output_path)
-    if data.NUM_CLASSES not in (0, imdb.num_classes):
+    return _build(data, data.image_set)
+
+
+def test_set(data: EasyDict) -> DetectionSet:
+    """The set to test on, `test_image_set`; see `training_set`."""
+    return _build(data, data.test_image_set)
+
+
+def _build(data: EasyDict, image_set: str) -> DetectionSet:
+    found = detection_set(data.dataset, image_set, data.root_path, data.dataset_path)
+    if data.NUM_CLASSES not in (0, found.num_classes):
         raise ValueError(
-            f"dataset.NUM_CLASSES is {data.NUM_CLASSES} but {imdb.name} has {imdb.num_classes} classes with background "
-            f"({', '.join(imdb.classes[:4])}, ...): set dataset.NUM_CLASSES 0 to take the data's count, and train and "
-            "test on sets with one class list"
+            f"dataset.NUM_CLASSES is {data.NUM_CLASSES} but {found.name} has {found.num_classes} classes with "
+            f"background ({', '.join(found.classes[:4])}, ...): set dataset.NUM_CLASSES 0 to take the data's count, "
+            "and train and test on sets with one class list"
         )
-    data.NUM_CLASSES = imdb.num_classes
-    return imdb
+    return found
 
 
-def check_classes(prefix: Path, classes: List[str]) -> None:
-    """Raise ValueError when `<prefix>-classes.txt`, which training leaves, names as many but other classes.
-
-    Another number is left to the comparison of arrays, which needs no such file.
-    """
-    file = classes_path(prefix)
-    trained = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    different = [pair for pair in zip(trained, classes) if pair[0] != pair[1]]
-    if different and len(trained) == len(classes):
-        raise ValueError(
-            f"{file}: the network was trained on other classes than the data has: {different[0][0]!r} there is "
-            f"{different[0][1]!r} here. Use the data it was trained on; if classes were only renamed, correct that file"
-        )
-
-
-def classes_path(prefix: Path) -> Path:
-    """File beside the checkpoints with the class names, one a line, background first."""
-    return prefix.with_name(f"{prefix.name}-classes.txt")
-
-
-def training_roidb(imdb: IMDB, config) -> List[dict]:
-    """Entries with objects, mirrored copies appended (original section 5.4 and 5.1). ValueError if none is left."""
-    train = config.TRAIN
-    roidb = append_flipped(imdb.roidb()) if train.FLIP else imdb.roidb()
-    kept = filter_roidb(roidb, train.FG_THRESH, train.BG_THRESH_HI, train.BG_THRESH_LO)
+def training_entries(data: DetectionSet, flip: bool) -> List[Entry]:
+    """Entries with objects, mirrored copies behind them (original section 5.4 and 5.1). ValueError if none is left."""
+    entries = data.entries()
+    kept = with_objects(entries)
     if not kept:
         raise ValueError(
-            f"{imdb.name}: none of its {len(roidb)} images has an object to train on; "
+            f"{data.name}: none of its {len(entries)} images has an object to train on; "
             "`python -m fullconv.lib.tools.check` lists what was found"
         )
-    return kept
+    return with_mirrored(kept) if flip else kept

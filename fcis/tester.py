@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Callable, Dict, Iterator, List, NamedTuple, Sequence, Tuple
+from typing import Callable, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
 import mxnet as mx
 import numpy as np
 
-from fullconv.fcis.config import network_spec, test_spec
-from fullconv.fcis.data import CLASS_UNITS
-from fullconv.fcis.loader import check_sizes, load_input, prepare_input
+from fullconv.fcis.preprocess import InputSpec, prepare_input
 from fullconv.fcis.symbols.fcis import FCIS
+from fullconv.fcis.symbols.spec import NetworkSpec, TestSpec
+from fullconv.fcis.weights import CLASS_UNITS
 from fullconv.lib.bbox.transform import clip_boxes
-from fullconv.lib.core.loader import prefetch
 from fullconv.lib.core.matching import expected_shapes, match_params
 from fullconv.lib.core.predictor import Predictor
-from fullconv.lib.experiment.testing import StepClock, in_turn
 from fullconv.lib.mask.voting import mask_voting
 from fullconv.lib.nms.nms import nms
+from fullconv.lib.structures.detections import Detections
 
-Results = List[np.ndarray]
+Sample = Tuple[np.ndarray, np.ndarray, Tuple[int, int]]
+"""Input (3, H, W), im_info (3,) and the image's own (height, width)."""
+
+
+class ResultSpec(NamedTuple):
+    """From rois to detections.
+
+    min_size: least side of a roi in pixels of the input; 0 keeps all. voting_rule: "gpu" or "cpu", the original's two
+    forms of mask voting; "" suppresses class by class instead. nms: IoU. merge_thresh: IoU from which a roi votes.
+    binary_thresh: least probability of a mask's pixel. max_per_image: kept by voting. thresh: least score without.
+    """
+
+    min_size: float = 0
+    voting_rule: str = "gpu"
+    nms: float = 0.3
+    merge_thresh: float = 0.5
+    binary_thresh: float = 0.4
+    max_per_image: int = 100
+    thresh: float = 1e-3
 
 
 class RoiPredictions(NamedTuple):
@@ -31,125 +48,99 @@ class RoiPredictions(NamedTuple):
 
 
 class Detector:
-    """FCIS with given parameters on one device.
+    """FCIS with given parameters on one device (a `lib.core.inference.Device`).
 
-    classes: names, '__background__' first. source: file of the parameters, for messages. Raises
-    `lib.core.checkpoint.CheckpointError` when they do not fit the network that `config` describes.
+    source: file of the parameters, for messages. Raises `lib.core.checkpoint.CheckpointError` when they do not fit.
     """
 
     def __init__(
-        self, config, arg_params, aux_params, classes: Sequence[str], ctx: mx.Context, source: str = "checkpoint"
+        self,
+        network: NetworkSpec,
+        test: TestSpec,
+        images: InputSpec,
+        results: ResultSpec,
+        params: Tuple[Mapping[str, mx.nd.NDArray], Mapping[str, mx.nd.NDArray]],
+        ctx: mx.Context,
+        source: str = "checkpoint",
     ) -> None:
-        self.config = config
-        self.classes = list(classes)
-        short, long = max(config.SCALES, key=lambda scale: scale[0] * scale[1])
-        largest = {"data": (1, 3, short, long), "im_info": (1, 3)}
-        symbol = FCIS(network_spec(config, len(self.classes))).test_symbol(test_spec(config))
-        params = match_params(
-            expected_shapes(symbol, **largest), arg_params, aux_params, units=CLASS_UNITS, source=source
-        )
-        self.predictor = Predictor(symbol, ctx, largest, *params)
+        self.images, self.results = images, results
+        largest = {"data": (1, 3, *images.largest), "im_info": (1, 3)}
+        symbol = FCIS(network).test_symbol(test)
+        matched = match_params(expected_shapes(symbol, **largest), *params, units=CLASS_UNITS, source=source)
+        self.predictor = Predictor(symbol, ctx, largest, *matched)
 
-    def detect(self, image: np.ndarray) -> Tuple[Results, Results]:
-        """Boxes (m,5) with score and masks (m,M,M) per class of one BGR image (h,w,3) uint8; class 0 is empty."""
-        data, im_info = prepare_input(image, self.config, *self.config.SCALES[0])
-        outputs = self.predictor({"data": data, "im_info": im_info[None]})
-        predictions = roi_predictions(outputs, float(im_info[2]), image.shape[:2], self.config)
-        return detections(predictions, image.shape[:2], self.config)
+    def detect(self, image: np.ndarray) -> Detections:
+        """What is in one BGR image (h, w, 3) uint8."""
+        data, im_info = prepare_input(image, self.images, self.images.scales[0])
+        sample = data, im_info, (image.shape[0], image.shape[1])
+        return self.finish(sample, self.start(sample))
+
+    def start(self, sample: Sample) -> List[mx.nd.NDArray]:
+        """Queue the network."""
+        data, im_info, _ = sample
+        return self.predictor.start({"data": data[None], "im_info": im_info[None]})
+
+    def finish(
+        self, sample: Sample, started: List[mx.nd.NDArray], on_outputs: Callable[[], None] = lambda: None
+    ) -> Detections:
+        """Wait for it, and make detections of its rois."""
+        _, im_info, size = sample
+        outputs = self.predictor.finish(started)
+        on_outputs()
+        return detections(roi_predictions(outputs, float(im_info[2]), size, self.results.min_size), size, self.results)
 
 
-def roi_predictions(outputs: Dict[str, np.ndarray], scale: float, size: Tuple[int, int], config) -> RoiPredictions:
+def roi_predictions(
+    outputs: Dict[str, np.ndarray], scale: float, size: Tuple[int, int], min_size: float = 0
+) -> RoiPredictions:
     """The test symbol's outputs as boxes of the original image of size (h, w).
 
-    Small rois are dropped as the original drops them: only with TEST.ITER 2, by their size in the network's input.
-    The box regression of the last round is not applied; the boxes are the rois (original's behaviour).
+    min_size: rois with a shorter side are dropped, in pixels of the network's input. The box regression of the last
+    round is not applied; the boxes are the rois (original's behaviour).
     """
     rois = outputs["rois"][:, 1:]
-    keep = np.ones(len(rois), dtype=bool)
-    if config.TEST.ITER == 2 and config.TEST.MIN_DROP_SIZE > 0:
-        sides = rois[:, 2:] - rois[:, :2] + 1
-        keep = (sides >= config.TEST.MIN_DROP_SIZE).all(axis=1)
+    sides = rois[:, 2:] - rois[:, :2] + 1
+    keep = (sides >= min_size).all(axis=1) if min_size > 0 else np.ones(len(rois), dtype=bool)
     boxes = clip_boxes(rois[keep] / np.float32(scale), size)
     return RoiPredictions(boxes, outputs["cls_prob_reshape"][0][keep], outputs["seg_pred"][keep, 1])
 
 
-def detections(predictions: RoiPredictions, size: Tuple[int, int], config) -> Tuple[Results, Results]:
-    """Boxes (m,5) and masks (m,M,M) per class: by mask voting, or by per-class suppression without it."""
-    if config.TEST.USE_MASK_MERGE:
-        return _voted(predictions, size, config)
-    return _suppressed(predictions, config)
+def detections(found: RoiPredictions, size: Tuple[int, int], spec: ResultSpec) -> Detections:
+    """Detections class by class: by mask voting, or by suppression within each class."""
+    return _voted(found, size, spec) if spec.voting_rule else _suppressed(found, spec)
 
 
-def _voted(predictions: RoiPredictions, size: Tuple[int, int], config) -> Tuple[Results, Results]:
-    test = config.TEST
+def _voted(found: RoiPredictions, size: Tuple[int, int], spec: ResultSpec) -> Detections:
     boxes, masks = mask_voting(
-        predictions.masks[:, None],
-        predictions.boxes,
-        predictions.scores,
-        predictions.scores.shape[1],
-        test.max_per_image,
+        found.masks[:, None],
+        found.boxes,
+        found.scores,
+        found.scores.shape[1],
+        spec.max_per_image,
         size[1],
         size[0],
-        test.NMS,
-        test.MASK_MERGE_THRESH,
-        config.BINARY_THRESH,
-        rule=test.MASK_MERGE_RULE,
+        spec.nms,
+        spec.merge_thresh,
+        spec.binary_thresh,
+        rule=spec.voting_rule,
     )
-    return boxes, [m.reshape((-1,) + predictions.masks.shape[1:]) for m in masks]
+    side = found.masks.shape[-1]
+    return _by_class(boxes, [m.reshape(-1, side, side) for m in masks])
 
 
-def _suppressed(predictions: RoiPredictions, config) -> Tuple[Results, Results]:
-    boxes, masks = [np.zeros((0, 5), np.float32)], [np.zeros((0,) + predictions.masks.shape[1:], np.float32)]
-    for scores in predictions.scores.T[1:]:
-        index = np.flatnonzero(scores > config.TEST.thresh)
-        rows = np.hstack([predictions.boxes[index], scores[index, None]]).astype(np.float32)
-        keep = nms(rows, config.TEST.NMS)
+def _suppressed(found: RoiPredictions, spec: ResultSpec) -> Detections:
+    boxes, masks = [np.zeros((0, 5), np.float32)], [found.masks[:0]]
+    for scores in found.scores.T[1:]:
+        index = np.flatnonzero(scores > spec.thresh)
+        rows = np.hstack([found.boxes[index], scores[index, None]]).astype(np.float32)
+        keep = nms(rows, spec.nms)
         boxes.append(rows[keep])
-        masks.append(predictions.masks[index[keep]])
-    return boxes, masks
+        masks.append(found.masks[index[keep]])
+    return _by_class(boxes, masks)
 
 
-def detect_all(
-    detectors: Sequence[Detector], roidb: Sequence[dict], order: Sequence[int], log: Callable[[str], None]
-) -> Tuple[List[Results], List[Results]]:
-    """Run every image of the roidb; returns all_boxes[class][image] and all_masks[class][image].
-
-    Images are read by threads and dealt to the detectors in turn; while one image is post-processed the next is
-    already queued. order: indices into roidb in the order of testing.
-    """
-    config, classes = detectors[0].config, len(detectors[0].classes)
-    check_sizes(roidb, config)
-    all_boxes: List[Results] = [[None] * len(roidb) for _ in range(classes)]
-    all_masks: List[Results] = [[None] * len(roidb) for _ in range(classes)]
-    clock = StepClock(len(roidb), config.default.frequent, log)
-    for index, predictions in _predictions(detectors, roidb, order, clock):
-        size = (roidb[index]["height"], roidb[index]["width"])
-        boxes, masks = detections(predictions, size, config)
-        for cls in range(classes):
-            all_boxes[cls][index], all_masks[cls][index] = boxes[cls], masks[cls]
-        clock.lap("post")
-        clock.count()
-    return all_boxes, all_masks
-
-
-def _predictions(detectors, roidb, order, clock) -> Iterator[Tuple[int, RoiPredictions]]:
-    """(index, RoiPredictions) per image, one image per detector in flight."""
-    config = detectors[0].config
-
-    def load(index: int):
-        return index, load_input(roidb[index], config, np.random.RandomState(0))
-
-    def start(detector: Detector, item):
-        clock.lap("data")
-        index, (data, im_info) = item
-        return index, im_info, detector.predictor.start({"data": data, "im_info": im_info[None]})
-
-    def finish(detector: Detector, started) -> Tuple[int, RoiPredictions]:
-        index, im_info, outputs = started
-        arrays = detector.predictor.finish(outputs)
-        clock.lap("net")
-        size = (roidb[index]["height"], roidb[index]["width"])
-        return index, roi_predictions(arrays, float(im_info[2]), size, config)
-
-    loaded = prefetch(order, load, config.default.num_workers, name=lambda index: roidb[index]["image"])
-    return in_turn(detectors, loaded, start, finish)
+def _by_class(boxes: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> Detections:
+    """Rows (m, 5) x1, y1, x2, y2, score and masks (m, M, M) per class as detections, class after class."""
+    rows = np.concatenate(boxes)
+    labels = np.repeat(np.arange(len(boxes)), [len(b) for b in boxes])
+    return Detections(rows[:, :4], rows[:, 4], labels, np.concatenate(masks))

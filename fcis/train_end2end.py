@@ -8,62 +8,56 @@ from typing import Dict, Mapping
 
 import mxnet as mx
 
-from fullconv.fcis import config as fcis_config
-from fullconv.fcis.data import CLASS_UNITS, build_imdb, check_classes, training_roidb
-from fullconv.fcis.loader import TrainLoader, largest_shapes
+from fullconv.fcis import assembly
+from fullconv.fcis.config import METHOD
+from fullconv.fcis.data import training_entries, training_set
+from fullconv.fcis.loader import order_of
 from fullconv.fcis.metric import OUTPUT_NAMES, fcis_metrics
 from fullconv.fcis.symbols.fcis import FCIS, GROUP
-from fullconv.fcis.weights import start_weights
+from fullconv.fcis.weights import CLASS_UNITS, start_weights
 from fullconv.lib.bbox.fold import fold_bbox_normalization
-from fullconv.lib.core.optimizer import WarmupMultiFactorSchedule
+from fullconv.lib.core.loader import EpochLoader
+from fullconv.lib.core.sampler import EpochSampler, Share, update_size
 from fullconv.lib.core.trainer import Trainer
-from fullconv.lib.experiment import command_line as experiment
-from fullconv.lib.experiment import config as base
+from fullconv.lib.experiment.class_file import check_classes
+from fullconv.lib.experiment.command_line import Run, main
 from fullconv.lib.experiment.session import Session
 
 
-def model_prefix(config, cfg_path: str) -> Path:
+def model_prefix(run: Run) -> Path:
     """Prefix of the checkpoints: `<output folder>/<TRAIN.model_prefix>`."""
-    folder = experiment.output_folder(config, cfg_path, config.dataset.image_set)
-    return folder / (config.TRAIN.model_prefix or "e2e")
-
-
-def schedule(config, roidb_size: int, images_per_update: int) -> WarmupMultiFactorSchedule:
-    """Learning rate by update, counted from epoch 0 whatever epoch the run begins with.
-
-    TRAIN.lr_step counts epochs of the roidb with mirrored copies, fractions allowed, as the original does.
-    """
-    train = config.TRAIN
-    steps = [int(epoch * roidb_size / images_per_update) for epoch in base.parse_numbers(train.lr_step)]
-    warmup_step = train.warmup_step if train.warmup else 0
-    return WarmupMultiFactorSchedule(train.lr, steps, 0.1, warmup_step, train.warmup_lr)
+    folder = run.settings.folder(run.args.cfg, run.config.dataset.image_set)
+    return folder / (run.config.TRAIN.model_prefix or "e2e")
 
 
 class Training(Session):
-    """FCIS being trained: network, roidb and the files of `lib.experiment.session.Session`."""
+    """FCIS being trained."""
 
     units = CLASS_UNITS
 
-    def __init__(self, run: experiment.Run) -> None:
+    def __init__(self, run: Run) -> None:
         config, train = run.config, run.config.TRAIN
-        imdb = build_imdb(config, config.dataset.image_set)
-        self.roidb = training_roidb(imdb, config)
-        super().__init__(config, Path(run.args.cfg).stem, model_prefix(config, run.args.cfg), {"": imdb.classes})
-        network = FCIS(fcis_config.network_spec(config, imdb.num_classes))
-        self.symbol = network.train_symbol(fcis_config.train_spec(config))
+        data = training_set(config.dataset)
+        self.entries = training_entries(data, train.FLIP)
+        super().__init__(run.settings, config, Path(run.args.cfg).stem, model_prefix(run), {"": data.classes})
+        network = assembly.network_spec(config, data.num_classes)
+        self.symbol = FCIS(network).train_symbol(assembly.train_spec(config))
+        source = assembly.train_source(config, self.entries, self.symbol)
         self.trainer = Trainer(
             self.symbol,
             run.contexts,
-            largest_shapes(config, self.symbol, self.roidb),
+            source.largest_shapes(train.BATCH_IMAGES),
             config.network.FIXED_PARAMS,
             train.momentum,
             train.wd,
             train.grad_accumulate,
-            config.default.kvstore,
+            run.settings.kvstore,
         )
-        batches, worker = self.trainer.batches_per_step, self.trainer.worker
-        self.loader = TrainLoader(self.roidb, config, self.symbol, batches, worker)
-        self.images_per_update = batches * worker[1] * train.BATCH_IMAGES
+        share = Share(self.trainer.batches_per_step, *self.trainer.worker)
+        self.images_per_update = update_size(train.BATCH_IMAGES, share)
+        order = order_of(self.entries, train.SHUFFLE, train.ASPECT_GROUPING, self.images_per_update)
+        sampler = EpochSampler(len(self.entries), train.BATCH_IMAGES, order, train.seed, share)
+        self.loader = EpochLoader(sampler, source, run.settings.num_workers)
         self.updates_per_epoch = len(self.loader) // self.trainer.batches_per_step
 
     def begin(self, resume: bool) -> int:
@@ -79,8 +73,9 @@ class Training(Session):
 
     def start_weights(self) -> None:
         """Pretrained or random arrays, see `fcis.weights`."""
-        start = start_weights(self.trainer.param_shapes(), self.config.network, self.logger.info)
-        self.trainer.set_params(start, start)
+        shapes, start = self.trainer.param_shapes(), assembly.start(self.config)
+        arrays = start_weights(shapes, start, self.settings.generator(), self.logger.info)
+        self.trainer.set_params(arrays, arrays)
 
     def derived_params(self, args: Mapping[str, mx.nd.NDArray]) -> Dict[str, mx.nd.NDArray]:
         """The box layer with the targets' normalisation folded in, as the original's `fcis_bbox_*_test`."""
@@ -98,14 +93,14 @@ class Training(Session):
         """Train to the last epoch."""
         begin, train = self.begin(resume), self.config.TRAIN
         self.logger.info(
-            f"{len(self.roidb)} images (mirrored included), {self.images_per_update} per update, "
+            f"{len(self.entries)} images (mirrored included), {self.images_per_update} per update, "
             f"{self.updates_per_epoch} updates per epoch, lr {train.lr:g} on summed gradients"
         )
-        rates = schedule(self.config, len(self.roidb), self.images_per_update)
+        rates = assembly.schedule(train, len(self.entries), self.images_per_update)
         self.fit(fcis_metrics(), OUTPUT_NAMES, rates, range(begin, train.end_epoch), self.images_per_update)
 
 
-def train(run: experiment.Run) -> None:
+def train(run: Run) -> None:
     """Train as the run's config says; checkpoints, logs and curves are in the output folder."""
     started = time.time()
     training = Training(run)
@@ -114,4 +109,4 @@ def train(run: experiment.Run) -> None:
 
 
 if __name__ == "__main__":
-    experiment.main(fcis_config.load, __doc__, train)
+    main(METHOD, __doc__, train)

@@ -7,7 +7,7 @@ values are read. Values said to be "per stage" are comma separated: one for ever
 from __future__ import annotations
 
 import copy
-from typing import List, Optional, Set
+from typing import Any, Dict, List, Optional, Set
 
 from easydict import EasyDict
 
@@ -15,7 +15,9 @@ from fullconv.fcn.sampling import BALANCED, ORDERS
 from fullconv.fcn.symbols import CLASSIFIER, NETWORKS, build
 from fullconv.lib.core.optimizer import OPTIMIZERS
 from fullconv.lib.experiment import config as base
+from fullconv.lib.experiment.command_line import Method
 from fullconv.lib.experiment.config import ConfigError
+from fullconv.lib.experiment.settings import Settings
 from fullconv.lib.network.caffe.vgg16 import NORM_LEAST
 from fullconv.lib.network.loss import NORMALIZATIONS
 
@@ -116,6 +118,22 @@ def _test() -> EasyDict:
     group.tile = 1536  # larger images are run in pieces of at most this side, with the same scores
     return group
 
+
+def settings(config: EasyDict) -> Settings:
+    """What lib needs to know of a run."""
+    keys = "frequent kvstore devices num_workers tensorboard checkpoint_keep"
+    values = {key: config.default[key] for key in keys.split()}
+    return Settings(output_path=config.output_path, seed=config.TRAIN.seed, gpus=config.gpus, **values)
+
+
+def network_options(config: EasyDict) -> Dict[str, Any]:
+    """Options of `fcn.symbols.build`, but for the class counts, which are the data's."""
+    keys = "width hidden dropout norm learn_upsampling"
+    return {key: config.network[key] for key in keys.split()}
+
+
+METHOD = Method("FCN", load, settings)
+"""What the scripts need to know."""
 
 POSITIVE = (
     "default.frequent",

@@ -8,7 +8,7 @@ label. Not part of the published trainings, which take the trunk from a classifi
 from __future__ import annotations
 
 from functools import lru_cache, partial
-from typing import Dict, Iterator, List, Mapping, NamedTuple, Tuple
+from typing import Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -17,11 +17,12 @@ from scipy import ndimage
 from fullconv.fcn.preprocess import input_tensor
 from fullconv.fcn.sampling import draw_evenly
 from fullconv.fcn.symbols import CLASSIFIER
-from fullconv.lib.core.loader import prefetch
-from fullconv.lib.dataset.detection.imdb import DatasetError
+from fullconv.lib.core.loader import Batch
+from fullconv.lib.core.sampler import BatchPlan
+from fullconv.lib.dataset.background import is_background
+from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.segmentation.base import SegmentationSet
 from fullconv.lib.dataset.segmentation.label_files import VOID
-from fullconv.lib.dataset.segmentation.voc import BACKGROUND
 
 MIN_PIXELS = 200
 """Regions with less are not cut out."""
@@ -47,64 +48,57 @@ class Region(NamedTuple):
     right: int
 
 
-class CropLoader:
-    """Batches of crops for `fcn.symbols.Classifier`; equal numbers give equal batches.
+class CropSource:
+    """Batches of crops for `fcn.symbols.Classifier` (a `Source` of `lib.core.loader`); equal places give equal batches.
 
-    inputs, labels: as `fcn.loader.SegmentationLoader` has them, one of each. batch: crops in one. size: their side in
-    pixels. Every crop draws a class, then one of its regions, which it shows in one of the eight symmetries of the
-    square, with what lies around.
+    regions: of `find_regions`. inputs, labels: as `fcn.loader.ImageSource` has them, one of each. batch: crops in one.
+    size: their side in pixels. Every crop draws a class, then one of its regions, which it shows in one of the eight
+    symmetries of the square, with what lies around.
 
     A batch holds (batch, 3, size, size) float32 and labels (batch, 1, 1, 1) uint8.
-
-    Raises DatasetError: there is no region to cut out, or a label cannot be read.
     """
 
     def __init__(
         self,
         dataset: SegmentationSet,
+        regions: Sequence[Sequence[Region]],
         inputs: Mapping[str, str],
         labels: Mapping[str, str],
         seed: int = 1337,
         batch: int = 32,
         size: int = 64,
-        workers: int = 2,
     ) -> None:
-        self.dataset, self.seed, self.batch, self.size, self.workers = dataset, seed, batch, size, workers
-        ((self.name, self.form),), ((self.label, task),) = inputs.items(), labels.items()
-        self.regions = find_regions(dataset, task)
-        largest = max(map(dataset.size, {region.image for of_class in self.regions for region in of_class}))
+        self.dataset, self.regions, self.seed, self.batch, self.size = dataset, regions, seed, batch, size
+        ((self.name, self.form),), (self.label,) = inputs.items(), labels
+        largest = max(map(dataset.size, {region.image for of_class in regions for region in of_class}))
         read = partial(dataset.read_input, name=self.form)
         self._read = lru_cache(max(1, CACHE_BYTES // (3 * int(np.prod(largest)))))(read)
 
-    def batches(self, start: int, count: int) -> Iterator[Dict[str, np.ndarray]]:
-        """Batches `start` to `start + count - 1` of the run."""
-        numbers = range(start, start + count)
-        return prefetch(numbers, self._make, self.workers, name=lambda number: ", ".join(self.items(number)))
-
-    def items(self, number: int) -> List[str]:
-        """Image files of one batch, for error messages."""
-        images = dict.fromkeys(region.image for region, _ in self._plan(number))
+    def names(self, plan: BatchPlan) -> List[str]:
+        """Image files of one batch, for messages."""
+        images = dict.fromkeys(region.image for region, _ in self._crops(plan))
         return [self.dataset.image_file(image, self.form) for image in images]
 
     def largest_shapes(self) -> Dict[str, Tuple[int, ...]]:
         """Shapes of every batch."""
         return {self.name: (self.batch, 3, self.size, self.size), self.label: (self.batch, 1, 1, 1)}
 
-    def _make(self, number: int) -> Dict[str, np.ndarray]:
-        plan = self._plan(number)
+    def make(self, plan: BatchPlan) -> Batch:
+        """The crops of a plan."""
+        crops = self._crops(plan)
         mean = self.dataset.means[self.form]
-        images = [input_tensor(self.form, self._cut(region, view), mean)[0] for region, view in plan]
-        labels = np.array([region.label for region, _ in plan], np.uint8)
+        images = [input_tensor(self.form, self._cut(region, view), mean)[0] for region, view in crops]
+        labels = np.array([region.label for region, _ in crops], np.uint8)
         return {self.name: np.stack(images), self.label: labels.reshape(-1, 1, 1, 1)}
 
-    def _plan(self, number: int) -> List[Tuple[Region, np.ndarray]]:
-        """Region and view of every crop."""
-        rng = np.random.default_rng([self.seed, number])
-        plan = []
+    def _crops(self, plan: BatchPlan) -> List[Tuple[Region, np.ndarray]]:
+        """Region and view of every crop; they are drawn, so only the number of the batch counts, not its indices."""
+        rng = np.random.default_rng([self.seed, plan.places[0] // self.batch])
+        crops = []
         for _ in range(self.batch):
             region = draw_evenly(self.regions, rng.integers)
-            plan.append((region, _view(rng, region, self.size)))
-        return plan
+            crops.append((region, _view(rng, region, self.size)))
+        return crops
 
     def _cut(self, region: Region, view: np.ndarray) -> np.ndarray:
         """(size, size, 3) uint8."""
@@ -114,11 +108,24 @@ class CropLoader:
         )
 
 
-@lru_cache(maxsize=1)
+class Regions:
+    """The regions of a data set, found when a stage of training first asks for them, and kept for the next stage."""
+
+    def __init__(self, dataset: SegmentationSet) -> None:
+        self.dataset = dataset
+        self._found: Dict[str, List[List[Region]]] = {}
+
+    def of(self, task: str) -> List[List[Region]]:
+        """Those of the labels for `task`, see `find_regions`."""
+        if task not in self._found:
+            self._found[task] = find_regions(self.dataset, task)
+        return self._found[task]
+
+
 def find_regions(dataset: SegmentationSet, task: str) -> List[List[Region]]:
     """Per class that has any, its connected regions of at least MIN_PIXELS; void and a class "background" have none.
 
-    Found once for a data set, whose files stay as they are.
+    Reads every label of the set.
 
     Raises DatasetError: a label cannot be read, or no class has any.
     """
@@ -127,7 +134,7 @@ def find_regions(dataset: SegmentationSet, task: str) -> List[List[Region]]:
     for index in range(len(dataset)):
         labels = dataset.read_label(index, task)
         for label in np.unique(labels).tolist():
-            if label != VOID and names[label] != BACKGROUND:
+            if label != VOID and not is_background(names[label]):
                 parts, count = ndimage.label(labels == label)
                 sizes = np.bincount(parts.ravel(), minlength=count + 1)[1:]
                 for (rows, columns), size in zip(ndimage.find_objects(parts), sizes):
@@ -152,4 +159,4 @@ def _view(rng: np.random.Generator, region: Region, side: int) -> np.ndarray:
         if rng.random() < 0.5:
             matrix[axis] *= -1
             matrix[axis, 2] += side
-    return np.float32(matrix[::-1] if rng.random() < 0.5 else matrix)
+    return (matrix[::-1] if rng.random() < 0.5 else matrix).astype(np.float32)

@@ -1,44 +1,44 @@
-"""Segment images with a trained FCN: overlays with a legend, index PNGs with a palette, a page to look at them.
+"""Label every pixel of images with a trained FCN: pictures, index PNGs, a page to look at them, and json.
 
     python fcn/demo.py photo.jpg folder/ --model output/fcn/shapes/shapes_fcn/train2400/voc-fcn8s --out output/demo
     python fcn/demo.py photo.jpg --model fcn8s-heavy-pascal.caffemodel --network voc-fcn8s
 
 Images of any size; large ones are run in pieces, with the same scores. Without images, those in ./demo are taken.
-Exit code: 0, all images done; 1, some could not be read; 2, no model or no image to start with.
+Exit code: 0, all images done; 1, some could not be read; 2, no model, no image, or results cannot be written.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
+import json
 import sys
-import time
 from pathlib import Path
-from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
 ROOT = Path(__file__).resolve().parents[1]
-if __package__ in (None, ""):  # as a script, Python would take fcn/test.py and others for modules of their own
+if not __package__:  # run as a script, Python would look for modules beside it, and find fcn/test.py
     sys.path[0] = str(ROOT)
 
 import numpy as np  # noqa: E402
 
 from fullconv.fcn import config as fcn_config  # noqa: E402
 from fullconv.fcn.convert import load_exactly  # noqa: E402
-from fullconv.fcn.data import class_files, demo_mean  # noqa: E402
-from fullconv.fcn.gallery import add_legend, draw_labels, palette_of  # noqa: E402
-from fullconv.fcn.preprocess import input_tensor  # noqa: E402
+from fullconv.fcn.data import class_files  # noqa: E402
+from fullconv.fcn.preprocess import demo_mean, input_tensor  # noqa: E402
 from fullconv.fcn.symbols import FCN, NETWORKS  # noqa: E402
 from fullconv.fcn.tester import Segmenter  # noqa: E402
-from fullconv.lib.core import checkpoint  # noqa: E402
-from fullconv.lib.core.devices import parse_devices  # noqa: E402
-from fullconv.lib.dataset.detection.pascal_voc import VOC_CLASSES  # noqa: E402
 from fullconv.lib.dataset.image import ImageError, image_size  # noqa: E402
-from fullconv.lib.dataset.image_files import UsageError, find_images, read_upright  # noqa: E402
+from fullconv.lib.dataset.image_files import UsageError  # noqa: E402
 from fullconv.lib.dataset.segmentation import nyud, siftflow  # noqa: E402
-from fullconv.lib.dataset.segmentation.label_files import read_names  # noqa: E402
-from fullconv.lib.experiment import command_line as experiment  # noqa: E402
-from fullconv.lib.visualize.gallery import Picture, write_page  # noqa: E402
-from fullconv.lib.visualize.segmentation import write_palette_png  # noqa: E402
+from fullconv.lib.dataset.segmentation.palette import write_palette_png  # noqa: E402
+from fullconv.lib.dataset.voc_files import VOC_CLASSES  # noqa: E402
+from fullconv.lib.experiment import demo  # noqa: E402
+from fullconv.lib.experiment.class_file import class_file, read_classes  # noqa: E402
+from fullconv.lib.experiment.config import parse_overrides  # noqa: E402
+from fullconv.lib.experiment.model_file import ModelFile  # noqa: E402
+from fullconv.lib.utils import atomic  # noqa: E402
+from fullconv.lib.visualize.page import Picture  # noqa: E402
+from fullconv.lib.visualize.segmentation_gallery import add_legend, draw_labels, palette_of  # noqa: E402
 
 FAMILIES = {"voc": "voc", "nyud": "nyud", "siftflow": "siftflow", "pascalcontext": "pascal_context"}
 """First word of a network's name -> the set it was published for."""
@@ -47,140 +47,72 @@ CLASSES = {
     "nyud": {"label": nyud.CLASSES},
     "siftflow": {"sem": siftflow.SEMANTIC, "geo": siftflow.GEOMETRIC},
 }
-FILES = (".caffemodel", ".params")
+ADVICE = """\
+  get one:   put a published .caffemodel into model/ (experiments/fcn/README.md)
+  train one: python experiments/fcn/fcn_end2end_train_test.py --cfg experiments/fcn/cfgs/shapes_fcn.yaml
+  then:      python fcn/demo.py IMAGE --model output/fcn/shapes/shapes_fcn/train2400/voc-fcn8s"""
 
 
-class Model(NamedTuple):
-    """A network with its weights, what it was trained on, and the classes of each label map."""
+class FCNDemo(demo.Demo):
+    """A class for every pixel."""
 
-    net: FCN
-    params: Dict[str, np.ndarray]
-    dataset: str
-    classes: Dict[str, List[str]]
+    title = "FCN demo"
+    default_model = "model/fcn8s-heavy-pascal.caffemodel"
+    endings = (".caffemodel", ".params")
+    advice = ADVICE
+    note = "index PNGs are in labels/"
 
+    def add_options(self, options: argparse.ArgumentParser) -> None:
+        """Options of segmentation."""
+        options.add_argument("--network", help="which network it is (default: from the configuration, else voc-fcn8s)")
+        options.add_argument("--tile", type=int, help="run larger images in pieces of at most this side")
 
-def parser() -> argparse.ArgumentParser:
-    """Command line of the demo."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("images", nargs="*", help="image files and folders of images (default: ./demo)")
-    options.add_argument(
-        "--model",
-        default="model/fcn8s-heavy-pascal.caffemodel",
-        metavar="FILE",
-        help="a .caffemodel, a .params file, or the prefix of checkpoints (default: %(default)s)",
-    )
-    options.add_argument("--network", help="which network it is (default: from <prefix>-config.yaml, else voc-fcn8s)")
-    options.add_argument("--epoch", type=int, help="number of the checkpoint of a prefix (default: the newest)")
-    options.add_argument("--out", default="output/demo", help="folder for pictures, labels/ and index.html")
-    options.add_argument("--tile", type=int, default=1536, help="run larger images in pieces of at most this side")
-    options.add_argument("--gpus", default="", help="number of the GPU to use")
-    options.add_argument("--devices", default="", help="cpu or gpu:0")
-    return options
-
-
-def find_weights(model: str, epoch: Optional[int]) -> Tuple[str, str]:
-    """(weight file, prefix that config and class names stand beside). Raises UsageError: no such file."""
-    if model.endswith(FILES):
-        path, prefix = model, os.path.splitext(model)[0]
-        if model.endswith(".params"):
-            prefix = prefix.rpartition("-")[0] or prefix
-    else:
-        path, prefix = checkpoint.params_path(model, epoch or checkpoint.latest(model) or 0), model
-    if not os.path.isfile(path):
-        raise UsageError(
-            f"no model: looked for {os.path.abspath(path)}.\n"
-            "  get one:   put a published .caffemodel into model/ (experiments/fcn/README.md)\n"
-            "  train one: python experiments/fcn/fcn_end2end_train_test.py --cfg experiments/fcn/cfgs/shapes_fcn.yaml\n"
-            "  then:      python fcn/demo.py IMAGE --model output/fcn/shapes/shapes_fcn/train2400/voc-fcn8s"
-        )
-    return path, prefix
-
-
-def load_model(args: argparse.Namespace) -> Model:
-    """What the options name.
-
-    Raises UsageError, ConfigError, CheckpointError or ConvertError: absent, damaged, or another network's weights.
-    """
-    path, prefix = find_weights(args.model, args.epoch)
-    name, dataset = args.network, ""
-    beside = f"{prefix}-config.yaml"
-    if os.path.isfile(beside):
-        config = fcn_config.load(beside)
-        name, dataset = name or config.symbol, config.dataset.dataset
-    name = name or "voc-fcn8s"
-    if name not in NETWORKS:
-        raise UsageError(f"--network {name}: known are {', '.join(NETWORKS)}")
-    net, params = load_exactly(name, path)
-    if len(net.network.inputs) > 1:
-        forms = " and ".join(i.name for i in net.network.inputs)
-        raise UsageError(f"{name} needs {forms} of one scene; use fcn_end2end_test.py, which reads them together")
-    return Model(net, params, dataset or FAMILIES[name.split("-")[0]], class_names(net, name, prefix))
-
-
-def class_names(net: FCN, name: str, prefix: str) -> Dict[str, List[str]]:
-    """Per label map from the files beside the model, else the published ones, else numbers.
-
-    Raises UsageError: a file that names another number of classes than the model scores.
-    """
-    published = CLASSES.get(name.split("-")[0], {})
-    endings = class_files({head.label: [head.label] for head in net.heads})
-    found = {}
-    for ending, (label,) in endings.items():
-        count = next(head.classes for head in net.heads if head.label == label)
-        file = f"{prefix}-classes{ending}.txt"
-        if os.path.isfile(file):
-            found[label] = read_names(file)
-            if len(found[label]) != count:
-                raise UsageError(f"{file} names {len(found[label])} classes, the model scores {count}: correct it")
-        elif len(published.get(label, ())) == count:
-            found[label] = list(published[label])
-        else:
-            print(f"{file} is absent, so classes are numbered; write {count} names there, one per line")
-            found[label] = [f"class {k}" for k in range(count)]
-    return found
-
-
-class Demo:
-    """Runs images through a segmenter and keeps account of what came out."""
-
-    def __init__(self, model: Model, segmenter: Segmenter, out: str) -> None:
-        self.model, self.segmenter, self.out = model, segmenter, Path(out)
-        self.input = model.net.network.inputs[0]
-        self.mean = demo_mean(model.dataset, self.input.kind)
-        self.seconds: List[float] = []
-        self.failed: List[str] = []
+    def load(self, paths: Sequence[Path]) -> None:
+        """The network with its weights, its class names, and the mean of the set it was trained on."""
+        args, model = self.args, self.model
+        path = args.cfg or model.config
+        self.config = fcn_config.load(path, parse_overrides(args.set))
+        # A published file has no configuration beside it, so its data set follows from the network's name.
+        name = args.network or (self.config.symbol if path else "voc-fcn8s")
+        if name not in NETWORKS:
+            raise UsageError(f"--network {name}: known are {', '.join(NETWORKS)}")
+        net, params = load_exactly(name, model.path)
+        if len(net.network.inputs) > 1:
+            forms = " and ".join(i.name for i in net.network.inputs)
+            raise UsageError(f"{name} needs {forms} of one scene; use fcn_end2end_test.py, which reads them together")
+        self.classes, self.input = class_names(net, name, model), net.network.inputs[0]
+        dataset = self.config.dataset.dataset if path else FAMILIES[name.split("-")[0]]
+        self.mean = demo_mean(dataset, self.input.kind)
+        tile = self.config.TEST.tile if args.tile is None else args.tile
+        self.segmenter = Segmenter(net, params, self.context(), largest_size(paths), tile)
         self.stems: Set[str] = set()
+        self.records: List[Dict[str, Any]] = []
 
-    def pictures(self, paths: Sequence[Path]) -> Iterator[Picture]:
-        """The results of each readable image; the others are reported and counted."""
-        for path in paths:
-            try:
-                image = read_upright(path)
-            except (ImageError, OSError) as error:
-                print(f"skipped: {error}", file=sys.stderr)
-                self.failed.append(str(path))
-                continue
-            yield from self.results(path, image)
+    def devices(self) -> Tuple[str, str]:
+        """Those of the configuration."""
+        return self.config.gpus, self.config.default.devices
 
-    def results(self, path: Path, image: np.ndarray) -> Iterator[Picture]:
-        """Segment, report, write index PNGs and draw, per label map."""
-        start = time.perf_counter()
+    def results(self, image: np.ndarray, path: Path) -> Tuple[str, List[Picture]]:
+        """Segment, write index PNGs and draw, per label map."""
         # The original reads HHA in the file's order; every picture here arrives as B, G, R.
         pixels = np.ascontiguousarray(image[:, :, ::-1]) if self.input.kind == "hha" else image
         found = self.segmenter.segment({self.input.name: input_tensor(self.input.kind, pixels, self.mean)})
-        self.seconds.append(time.perf_counter() - start)
-        stem = self.unused_stem(path)
+        stem, several = self.unused_stem(path), len(found) > 1
+        words, pictures, areas = [], [], {}
         for task, labels in found.items():
-            classes = self.model.classes[task]
-            several = len(found) > 1
+            classes = self.classes[task]
             folder = self.out / "labels" / task if several else self.out / "labels"
             folder.mkdir(parents=True, exist_ok=True)
             write_palette_png(str(folder / f"{stem}.png"), labels, palette_of(classes))
-            shares = np.bincount(labels.ravel(), minlength=len(classes)) / labels.size
-            named = ", ".join(f"{classes[k]} {100 * shares[k]:.1f} %" for k in np.argsort(-shares) if shares[k])
-            print(f"{path}: {named} ({self.seconds[-1]:.2f} s)")
+            counts = np.bincount(labels.ravel(), minlength=len(classes))
+            present = [k for k in np.argsort(-counts, kind="stable") if counts[k]]
+            areas[task] = {classes[k]: int(counts[k]) for k in present}
+            named = ", ".join(f"{classes[k]} {100 * counts[k] / labels.size:.1f} %" for k in present)
             drawn = add_legend(draw_labels(image, labels, classes), labels, classes)
-            yield Picture(f"{stem}_{task}.jpg" if several else f"{stem}.jpg", drawn, named)
+            words.append(named)
+            pictures.append(Picture(f"{stem}_{task}.jpg" if several else f"{stem}.jpg", drawn, named))
+        self.records.append({"file": path.name, "height": image.shape[0], "width": image.shape[1], "pixels": areas})
+        return "; ".join(words), pictures
 
     def unused_stem(self, path: Path) -> str:
         """The file's name without ending; numbered when another image of this run has it."""
@@ -191,16 +123,34 @@ class Demo:
         self.stems.add(stem)
         return stem
 
-    def run(self, paths: Sequence[Path]) -> int:
-        """All images and the page; returns the exit code."""
-        page = write_page(self.out, self.pictures(paths), "FCN demo", "index PNGs are in labels/")
-        if self.seconds:
-            # The first image also pays for memory.
-            usual = self.seconds[1:] or self.seconds
-            print(f"{np.mean(usual):.2f} s per image over {len(usual)}; pictures: {page}")
-        if self.failed:
-            print(f"{len(self.failed)} of {len(paths)} images could not be read", file=sys.stderr)
-        return 1 if self.failed else 0
+    def write(self) -> Iterator[str]:
+        """Pixels of every class per image, as json."""
+        if self.args.json:
+            Path(self.args.json).absolute().parent.mkdir(parents=True, exist_ok=True)
+            atomic.write_text(self.args.json, json.dumps(self.records, indent=1) + "\n")
+            yield f"pixels per class of {len(self.records)} images in {self.args.json}"
+
+
+def class_names(net: FCN, name: str, model: ModelFile) -> Dict[str, List[str]]:
+    """Per label map from the files beside the model, else the published ones, else numbers.
+
+    Raises UsageError: a file that names another number of classes than the model scores.
+    """
+    published = CLASSES.get(name.split("-")[0], {})
+    endings = class_files({head.label: [head.label] for head in net.heads})
+    found = {}
+    for ending, (label,) in endings.items():
+        count = next(head.classes for head in net.heads if head.label == label)
+        file, names = class_file(model.prefix, ending), read_classes(model.prefix, ending)
+        if names and len(names) != count:
+            raise UsageError(f"{file} names {len(names)} classes, the model scores {count}: correct it")
+        if not names and len(published.get(label, ())) == count:
+            names = list(published[label])
+        elif not names:
+            print(f"{file} is absent, so classes are numbered; write {count} names there, one per line")
+            names = [f"class {k}" for k in range(count)]
+        found[label] = names
+    return found
 
 
 def largest_size(paths: Sequence[Path]) -> Tuple[int, int]:
@@ -216,16 +166,7 @@ def largest_size(paths: Sequence[Path]) -> Tuple[int, int]:
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run the demo; returns the exit code."""
-    args = parser().parse_args(argv)
-    try:
-        model = load_model(args)
-        paths = find_images(args.images)
-        ctx = parse_devices(args.gpus, args.devices)[0]
-        segmenter = Segmenter(model.net, model.params, ctx, largest_size(paths), args.tile)
-    except experiment.FORESEEN as error:
-        print(f"demo: {error}", file=sys.stderr)
-        return 2
-    return Demo(model, segmenter, args.out).run(paths)
+    return demo.run(FCNDemo(), __doc__, argv)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from fullconv.lib.dataset.segmentation import nyud, pascal_context, siftflow
+
 DEMO_MEAN = np.array([104.00698793, 116.66876762, 122.67891434])
 """B, G, R mean of the original's infer script; its training files round it (lib.dataset.segmentation.base)."""
 
@@ -38,3 +40,12 @@ def depth_tensor(depth: np.ndarray, mean: np.ndarray) -> np.ndarray:
 def input_tensor(name: str, pixels: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """The tensor of one input form (`depth`, or one of three channels), see `SegmentationSet.read_input`."""
     return depth_tensor(pixels, mean) if name == "depth" else image_tensor(pixels, mean)
+
+
+def demo_mean(dataset: str, kind: str) -> np.ndarray:
+    """What to subtract from an image of `kind` for a network trained on the set called `dataset`.
+
+    Sets with the mean of ImageNet get it with all its digits, as the original's demo has it.
+    """
+    own = {"nyud": nyud.MEANS, "siftflow": siftflow.MEANS, "pascal_context": pascal_context.MEANS}.get(dataset, {})
+    return own.get(kind, own.get("data", DEMO_MEAN))

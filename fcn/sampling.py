@@ -64,13 +64,20 @@ ORDERS: Dict[str, Callable[[int, int], Iterator[int]]] = {
 }
 
 
-def indices(order: str, count: int, seed: int, start: int, number: int) -> List[int]:
-    """`number` indices from position `start` of the named order over `count` images.
+def order_of(
+    name: str, count: int, seed: int, regions: Sequence[Sequence[int]] = ()
+) -> Callable[[int, int], List[int]]:
+    """order(start, number): indices from position `start` of the named order over `count` images.
 
-    Raises ValueError: unknown order, or no images.
+    regions: for BALANCED, per class the image of each of its regions. Raises ValueError: unknown order, or no images.
     """
-    if order not in ORDERS:
-        raise ValueError(f"the order of images is {order!r}: known orders are {', '.join(ORDERS)}")
+    if name not in (*ORDERS, BALANCED):
+        raise ValueError(f"the order of images is {name!r}: known orders are {', '.join((*ORDERS, BALANCED))}")
     if count <= 0:
         raise ValueError("the data set has no images: check its split list")
-    return list(itertools.islice(ORDERS[order](count, seed), start, start + number))
+
+    def order(start: int, number: int) -> List[int]:
+        endless = balanced_order(regions, seed) if name == BALANCED else ORDERS[name](count, seed)
+        return list(itertools.islice(endless, start, start + number))
+
+    return order

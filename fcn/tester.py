@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Dict, Iterator, List, Mapping, NamedTuple, Tuple
+from typing import Callable, Dict, Iterator, List, Mapping, NamedTuple, Tuple
 
 import mxnet as mx
 import numpy as np
 
 from fullconv.fcn.symbols import FCN
 from fullconv.fcn.symbols.fcn import FIRST_STEP
+from fullconv.lib.core.loader import Sample
 from fullconv.lib.core.predictor import Predictor
+from fullconv.lib.evaluation.segmentation import softmax_loss
 from fullconv.lib.network.caffe.receptive_field import reach
 
 Tensors = Mapping[str, np.ndarray]
@@ -81,9 +83,9 @@ class Segmenter:
         self.net, self.tile = net, 0 if net.norm else tile
         self.margins = (0, 0) if net.norm else margins(net)
         pieces(self.tile + 1, self.tile, self.margins)  # a tile too small is refused now, not at the first large image
-        bound = [max(net.least_size, min(side, self.tile) if self.tile > 0 else side) for side in largest]
+        height, width = (max(net.least_size, min(side, self.tile) if self.tile > 0 else side) for side in largest)
         arrays = {name: mx.nd.array(value) for name, value in params.items()}
-        self.predictor = Predictor(net.test_symbol(), ctx, net.data_shapes(*bound), arrays, {})
+        self.predictor = Predictor(net.test_symbol(), ctx, net.data_shapes(height, width), arrays, {})
 
     def start(self, tensors: Tensors) -> tuple:
         """Queue the first forward pass over one image; `finish` takes what this returns.
@@ -114,9 +116,10 @@ class Segmenter:
     def _tile(self, row: Piece, column: Piece, outputs: list) -> Tile:
         arrays = self.predictor.finish(outputs)
         top, left = row.given.start, column.given.start
-        inside = np.s_[row.kept.start - top : row.kept.stop - top, column.kept.start - left : column.kept.stop - left]
+        rows = slice(row.kept.start - top, row.kept.stop - top)
+        columns = slice(column.kept.start - left, column.kept.stop - left)
         # Outputs are in the order of the heads; their names are those of the operators that made them.
-        scores = {head.label: array[0][(slice(None), *inside)] for head, array in zip(self.net.heads, arrays.values())}
+        scores = {head.label: array[0][:, rows, columns] for head, array in zip(self.net.heads, arrays.values())}
         return Tile(row.kept, column.kept, scores)
 
     def scores(self, tensors: Tensors) -> Dict[str, np.ndarray]:
@@ -137,6 +140,34 @@ class Segmenter:
                     found[label] = np.empty(part.shape[:-2] + (height, width), dtype)
                 found[label][..., tile.rows, tile.columns] = part
         return found
+
+
+class Judge:
+    """A segmenter whose results are compared with the truth, part by part, so that scores need never be whole.
+
+    A `lib.core.inference.Device` for the samples of `fcn.loader.ImageSource`.
+    """
+
+    def __init__(self, segmenter: Segmenter) -> None:
+        self.segmenter = segmenter
+
+    def start(self, sample: Sample) -> tuple:
+        """Queue the first part of an image."""
+        return self.segmenter.start({name: sample[name][None] for name in self.segmenter.net.inputs})
+
+    def finish(
+        self, sample: Sample, started: tuple, on_outputs: Callable[[], None]
+    ) -> Tuple[Dict[str, np.ndarray], Dict[str, float]]:
+        """Labels (h, w) and loss (sum over labelled pixels, original's behaviour) per label map."""
+        truths = {head.label: sample[head.label][0] for head in self.segmenter.net.heads}
+        labels = {name: np.zeros(truth.shape, np.uint8) for name, truth in truths.items()}
+        losses = dict.fromkeys(truths, 0.0)
+        for tile in self.segmenter.finish(started):
+            on_outputs()
+            for name, score in tile.scores.items():
+                labels[name][tile.rows, tile.columns] = best_class(score)
+                losses[name] += softmax_loss(score, truths[name][tile.rows, tile.columns])
+        return labels, losses
 
 
 def _given_size(place: Tuple[Piece, Piece]) -> Tuple[int, ...]:

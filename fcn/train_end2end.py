@@ -2,168 +2,152 @@
 
 from __future__ import annotations
 
-import fnmatch
 import time
 from pathlib import Path
-from typing import List
+from typing import Callable, List
 
-import mxnet as mx
-import numpy as np
+from easydict import EasyDict
 
 from fullconv.fcn import config as fcn_config
-from fullconv.fcn.config import POLY, words
-from fullconv.fcn.convert import start_from
-from fullconv.fcn.crops import CropLoader
-from fullconv.fcn.data import class_files, network_for, training_set
-from fullconv.fcn.loader import SegmentationLoader, Snapshots, feeds
+from fullconv.fcn.config import METHOD, POLY, network_options, words
+from fullconv.fcn.crops import CropSource, Regions
+from fullconv.fcn.data import class_files, training_set
+from fullconv.fcn.loader import ImageSource
 from fullconv.fcn.metric import fcn_metrics, output_names
-from fullconv.fcn.symbols import FCN, Classifier, initial_params, initial_statistics
+from fullconv.fcn.sampling import BALANCED, order_of
+from fullconv.fcn.symbols import CLASSIFIER, build_for
+from fullconv.fcn.targets import feeds
+from fullconv.fcn.weights import start_weights
 from fullconv.lib.core import checkpoint
-from fullconv.lib.core.optimizer import PolySchedule, Schedule, WarmupMultiFactorSchedule
+from fullconv.lib.core.loader import EpochLoader
+from fullconv.lib.core.sampler import EndlessSampler, Share
+from fullconv.lib.core.schedule import MultiFactorSchedule, PolySchedule, Schedule, Warmup
 from fullconv.lib.core.trainer import Trainer
 from fullconv.lib.dataset.segmentation.base import SegmentationSet
-from fullconv.lib.experiment import command_line as experiment
+from fullconv.lib.experiment.command_line import Run, main
 from fullconv.lib.experiment.config import parse_numbers
 from fullconv.lib.experiment.session import Session
 
 
-def model_prefix(config, cfg_path: str) -> Path:
+def model_prefix(run: Run, symbol: str) -> Path:
     """Prefix of a stage's checkpoints: `<output folder>/<network>`."""
-    return experiment.output_folder(config, cfg_path, config.dataset.image_set) / config.symbol
+    return run.settings.folder(run.args.cfg, run.config.dataset.image_set) / symbol
 
 
-def schedule(train) -> Schedule:
+def schedule(train: EasyDict) -> Schedule:
     """Learning rate by update: fixed (original), unless TRAIN.lr_policy, lr_step or warmup_step say otherwise."""
     rate, last = float(train.lr), int(train.max_iter)
-    if train.lr_policy == POLY:
-        return PolySchedule(rate, last, train.power, train.warmup_step, train.warmup_lr)
-    steps = [int(share * last) for share in parse_numbers(train.lr_step)]
-    return WarmupMultiFactorSchedule(rate, steps, 0.1, train.warmup_step, train.warmup_lr)
+    after: Schedule = PolySchedule(rate, last, train.power)
+    if train.lr_policy != POLY:
+        after = MultiFactorSchedule(rate, [int(share * last) for share in parse_numbers(train.lr_step)])
+    return Warmup(after, train.warmup_step, train.warmup_lr)
 
 
-def snapshots(config) -> int:
+def snapshots(train: EasyDict) -> int:
     """Checkpoints that a stage writes."""
-    return int(config.TRAIN.max_iter) // int(config.TRAIN.snapshot)
+    return int(train.max_iter) // int(train.snapshot)
 
 
 class Stage(Session):
-    """The training of one network. config: of this stage (`fcn.config.stages`)."""
+    """The training of one network. config: of this stage (`fcn.config.stages`). regions: of the data set."""
 
-    def __init__(self, run: experiment.Run, config, dataset: SegmentationSet) -> None:
-        net = network_for(config, dataset)
-        inputs, labels = feeds(dataset, net)
-        classes = {head.label: dataset.tasks[head.label] for head in net.heads}
-        super().__init__(config, config.symbol, model_prefix(config, run.args.cfg), class_files(classes))
-        self.net, train = net, config.TRAIN
+    def __init__(self, run: Run, config: EasyDict, dataset: SegmentationSet, regions: Regions) -> None:
+        self.net = build_for(config.symbol, dataset.tasks, **network_options(config))
+        classes = {head.label: dataset.tasks[head.label] for head in self.net.heads}
+        prefix = model_prefix(run, config.symbol)
+        super().__init__(run.settings, config, config.symbol, prefix, class_files(classes))
+        self.dataset, train = dataset, config.TRAIN
+        source = self.source(regions)
+        self.symbol = self.net.train_symbol(train.normalization or None)
         # Gradients are averaged over iter_size and over devices, as Caffe does; the loss is not.
-        batches = train.iter_size * len(run.contexts)
-        workers = config.default.num_workers
-        if isinstance(net, Classifier):
-            loader = CropLoader(dataset, inputs, labels, train.seed, train.crops, train.crop_size, workers)
-        else:
-            loader = SegmentationLoader(
-                dataset, inputs, labels, train.order, train.seed, train.BATCH_IMAGES, train.FLIP, workers
-            )
-            net.check_sizes(dataset.image_ids, loader.sizes)
-        self.symbol = net.train_symbol(train.normalization or None)
-        fixed = config.network.FIXED_PARAMS if config.network.pretrained else ()
         self.trainer = Trainer(
             self.symbol,
             run.contexts,
-            loader.largest_shapes(),
+            source.largest_shapes(),
             momentum=train.momentum,
             wd=train.wd,
             accumulate=train.iter_size,
-            kvstore=config.default.kvstore,
-            rescale_grad=1 / batches,
+            kvstore=run.settings.kvstore,
             optimizer=train.optimizer,
-            fixed_prefixes=fixed,
+            fixed_prefixes=config.network.FIXED_PARAMS if config.network.pretrained else (),
+            average=True,
         )
-        self.loader = Snapshots(loader, int(train.snapshot) * batches)
-        self.images_per_update = batches * loader.batch
+        batches, worker = self.trainer.batches_per_step, self.trainer.worker
+        sampler = EndlessSampler(
+            self.order(regions), int(train.snapshot) * batches, source.batch, Share(batches, *worker)
+        )
+        self.loader = EpochLoader(sampler, source, run.settings.num_workers)
+        self.images_per_update = batches * worker[1] * source.batch
+
+    def source(self, regions: Regions) -> ImageSource | CropSource:
+        """What batches are made of: cut-out regions for a classifier, else whole images."""
+        train = self.config.TRAIN
+        inputs, labels = feeds(self.dataset, self.net)
+        if self.config.symbol == CLASSIFIER:
+            found = regions.of(next(iter(labels.values())))
+            crops = train.seed, train.crops, train.crop_size
+            return CropSource(self.dataset, found, inputs, labels, *crops)
+        source = ImageSource(self.dataset, inputs, labels, train.BATCH_IMAGES, train.FLIP, train.seed)
+        self.net.check_sizes(self.dataset.image_ids, source.sizes)
+        return source
+
+    def order(self, regions: Regions) -> Callable[[int, int], List[int]]:
+        """The endless order of the images; with BALANCED by the regions of the first label map."""
+        train = self.config.TRAIN
+        found = regions.of(self.net.heads[0].label) if train.order == BALANCED else ()
+        images = [[region.image for region in of_class] for of_class in found]
+        return order_of(train.order, len(self.dataset), train.seed, images)
 
     def start_weights(self) -> None:
-        """Weights of `network.pretrained` where it has any, see `fcn.convert.start_from`; else everything random."""
+        """See `fcn.weights`."""
         network = self.config.network
-        sources = words(network.pretrained)
-        if not sources:
-            params = initial_params(self.net, self.config.TRAIN.seed)
-        else:
-            _check_present(sources, self.config.symbol)
-            skipped = skipped_layers(self.net, network.skip)
-            params, lines = start_from(self.net, sources, skipped, self.config.TRAIN.seed)
-            for line in lines:
-                self.logger.info(line)
-        statistics = {name: mx.nd.array(value) for name, value in initial_statistics(self.net).items()}
-        self.trainer.set_params({name: mx.nd.array(value) for name, value in params.items()}, statistics)
+        start = start_weights(
+            self.net, words(network.pretrained), network.skip, self.config.TRAIN.seed, self.logger.info
+        )
+        self.trainer.set_params(start, start)
 
     def run(self, resume: bool) -> None:
         """Train to the last snapshot."""
-        begin = 0
-        if resume:
-            begin = self.restore()
-        else:
+        begin = self.restore() if resume else 0
+        if not resume:
             self.start_weights()
-        train, data = self.config.TRAIN, self.loader.loader.dataset
-        count = sum(int(np.prod(shape)) for shape in self.trainer.param_shapes().values())
+        train, data = self.config.TRAIN, self.dataset
         self.logger.info(
-            f"{self.config.symbol}: {count} parameters; {data.name}, {len(data)} images, {self.images_per_update} per "
-            f"update; {train.max_iter} updates, lr {train.lr}, loss normalised by "
+            f"{self.config.symbol}: {self.trainer.parameter_count()} parameters; {data.name}, {len(data)} images, "
+            f"{self.images_per_update} per update; {train.max_iter} updates, lr {train.lr}, loss normalised by "
             f"{train.normalization or self.net.network.normalization}"
         )
-        heads = self.net.heads
-        self.fit(
-            fcn_metrics(heads),
-            output_names(heads),
-            schedule(train),
-            range(begin, snapshots(self.config)),
-            self.images_per_update,
-        )
+        heads, epochs = self.net.heads, range(begin, snapshots(train))
+        self.fit(fcn_metrics(heads), output_names(heads), schedule(train), epochs, self.images_per_update)
 
 
-def skipped_layers(net: FCN, patterns: str) -> List[str]:
-    """Names of the network's layers that match any of the comma separated patterns."""
-    names = [layer.name for layer in net.layers]
-    return sorted({name for pattern in words(patterns) for name in fnmatch.filter(names, pattern)})
-
-
-def _check_present(sources: List[str], symbol: str) -> None:
-    for path in sources:
-        if not Path(path).is_file():
-            raise FileNotFoundError(
-                f"{path}: no such file. {symbol} starts from these weights (experiments/fcn/README.md says where they "
-                "come from); name others with --set network.pretrained FILE, or train from scratch with "
-                "--set network.pretrained ''"
-            )
-
-
-def train(run: experiment.Run) -> None:
+def train(run: Run) -> None:
     """Train the networks of `symbol` in order, each from the one before; checkpoints and logs are in the output folder.
 
     With --resume, finished stages are passed over and the unfinished one goes on from its newest checkpoint.
     """
-    previous, dataset = "", training_set(run.config)
+    dataset = training_set(run.config.dataset)
+    regions, previous = Regions(dataset), ""
     for number, config in enumerate(fcn_config.stages(run.config)):
         config.network.pretrained = previous or config.network.pretrained
-        prefix = str(model_prefix(config, run.args.cfg))
-        previous = checkpoint.params_path(prefix, snapshots(config))
+        prefix = str(model_prefix(run, config.symbol))
+        previous = checkpoint.params_path(prefix, snapshots(config.TRAIN))
         newest = checkpoint.latest(prefix, resumable=True) if run.args.resume else None
-        if newest == snapshots(config):
+        if newest == snapshots(config.TRAIN):
             print(f"{config.symbol} is finished: {previous}")
-        else:
-            # A later stage may not have saved anything yet; the first one must have, or there is nothing to resume.
-            _train_stage(run, config, dataset, resume=run.args.resume and (newest is not None or number == 0))
+            continue
+        # A later stage may not have saved anything yet; the first one must have, or there is nothing to resume.
+        resume = run.args.resume and (newest is not None or number == 0)
+        _train_stage(Stage(run, config, dataset, regions), resume)
 
 
-def _train_stage(run: experiment.Run, config, dataset: SegmentationSet, resume: bool) -> None:
-    """One stage, whose memory is free when this returns."""
+def _train_stage(stage: Stage, resume: bool) -> None:
     started = time.time()
-    stage = Stage(run, config, dataset)
     stage.run(resume)
-    folder = stage.prefix.parent
-    stage.logger.info(f"{config.symbol}: training took {time.time() - started:.0f} s; results in {folder}")
+    name, folder = stage.config.symbol, stage.prefix.parent
+    stage.logger.info(f"{name}: training took {time.time() - started:.0f} s; results in {folder}")
     stage.logger.close()
 
 
 if __name__ == "__main__":
-    experiment.main(fcn_config.load, __doc__, train)
+    main(METHOD, __doc__, train)

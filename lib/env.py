@@ -222,7 +222,7 @@ def _cuda_libraries() -> str:
     """Libraries that the CUDA wheel of MXNet loads and that are not found, beside MXNet or in the system."""
     if not any(_version(f"mxnet-cu{version}") for version in ("110", "112", "117")):
         return "not needed by the CPU wheel"
-    beside = Path(metadata.distribution("pip").locate_file("mxnet"))
+    beside = Path(str(metadata.distribution("pip").locate_file("mxnet")))
     missing = [name for name in CUDA_LIBRARIES if not (beside / name).exists() and not _loads(name)]
     return f"missing: {', '.join(missing)}; run `sh init.sh --gpu`" if missing else "all found"
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[2])  # where `fullconv` is, in a checkout
 
-from fullconv.fcis import config  # noqa: E402
+from fullconv.fcis.config import METHOD  # noqa: E402
 from fullconv.fcis.test import test  # noqa: E402
-from fullconv.lib.experiment import command_line as experiment  # noqa: E402
+from fullconv.lib.experiment.command_line import main  # noqa: E402
 
 if __name__ == "__main__":
-    experiment.main(config.load, __doc__, test)
+    main(METHOD, __doc__, test)

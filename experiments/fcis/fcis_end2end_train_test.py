@@ -5,10 +5,10 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[2])  # where `fullconv` is, in a checkout
 
-from fullconv.fcis import config  # noqa: E402
+from fullconv.fcis.config import METHOD  # noqa: E402
 from fullconv.fcis.test import check_test_set, test  # noqa: E402
 from fullconv.fcis.train_end2end import train  # noqa: E402
-from fullconv.lib.experiment import command_line as experiment  # noqa: E402
+from fullconv.lib.experiment.command_line import main  # noqa: E402
 
 if __name__ == "__main__":
-    experiment.main(config.load, __doc__, check_test_set, train, test)
+    main(METHOD, __doc__, check_test_set, train, test)

@@ -29,14 +29,14 @@ def fold_bbox_normalization(
         ValueError: the number of outputs is not a multiple of d, or the arguments disagree.
     """
     # The original multiplies NDArrays, so the numbers take the type of the weights first.
-    means, stds = np.asarray(means, dtype=weight.dtype), np.asarray(stds, dtype=weight.dtype)
+    mean, std = np.asarray(means, dtype=weight.dtype), np.asarray(stds, dtype=weight.dtype)
     outputs = weight.shape[0]
-    if means.shape != stds.shape or bias.shape != (outputs,) or outputs % len(stds):
+    if mean.shape != std.shape or bias.shape != (outputs,) or outputs % len(std):
         raise ValueError(
-            f"cannot fold means {means.shape} and stds {stds.shape} into weight {weight.shape} and bias "
+            f"cannot fold means {mean.shape} and stds {std.shape} into weight {weight.shape} and bias "
             f"{bias.shape}: the outputs must be a multiple of the number of means"
         )
-    repeats = outputs // len(stds)
-    scale, shift = np.repeat(stds, repeats), np.repeat(means, repeats)
+    repeats = outputs // len(std)
+    scale, shift = np.repeat(std, repeats), np.repeat(mean, repeats)
     folded_weight = weight * scale.reshape(-1, *[1] * (weight.ndim - 1))
     return folded_weight, bias * scale + shift

@@ -67,15 +67,19 @@ def load_params(prefix: str, epoch: int, process: bool = False) -> Tuple[Arrays,
     Raises:
         CheckpointError: no such file, or it is truncated, altered or not a parameter file.
     """
-    path = params_path(prefix, epoch)
+    args, auxs = load_file(params_path(prefix, epoch))
+    if process:
+        args.update({key.replace("_test", ""): args.pop(key) for key in list(args) if "_test" in key})
+    return args, auxs
+
+
+def load_file(path: str) -> Tuple[Arrays, Arrays]:
+    """Arguments and auxiliary states of a `.params` file. Raises CheckpointError as `load_params`."""
     arrays = read_arrays(path)
     foreign = [key for key in arrays if not key.startswith(("arg:", "aux:"))]
     if foreign:
         raise CheckpointError(f"{path}: no checkpoint: {_some(foreign)} are neither arg: nor aux:")
-    args, auxs = _named(arrays, "arg"), _named(arrays, "aux")
-    if process:
-        args.update({key.replace("_test", ""): args.pop(key) for key in list(args) if "_test" in key})
-    return args, auxs
+    return _named(arrays, "arg"), _named(arrays, "aux")
 
 
 def save_params(
@@ -200,8 +204,8 @@ def _read_state(prefix: str, epoch: int) -> State:
         progress = json.loads(arrays.pop("json").asnumpy().tobytes().decode())["progress"]
     except (KeyError, TypeError, ValueError, RecursionError):
         raise CheckpointError(f"{path}: no resume file; {_REMEDY}") from None
-    groups = [_named(arrays, kind) for kind in ("arg", "aux", "momentum")]
-    return State(path, epoch, *groups, progress)
+    args, auxs, momentum = (_named(arrays, kind) for kind in ("arg", "aux", "momentum"))
+    return State(path, epoch, args, auxs, momentum, progress)
 
 
 def latest(prefix: str, resumable: bool = False) -> Optional[int]:

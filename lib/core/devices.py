@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from typing import List
+from typing import Any, List
 
 import mxnet as mx
 from mxnet.base import _LIB, check_call
@@ -69,8 +69,8 @@ EngineFunction = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
 """Of a pointer that is MXNet's, and a number."""
 
 
-def run_on(context: mx.Context, function: EngineFunction, number: int = 0) -> None:
-    """Let the thread that runs a processor device's operators call a function, which must outlive the call."""
+def run_on(context: mx.Context, function: Any, number: int = 0) -> None:
+    """Let the thread that runs a processor device's operators call an EngineFunction, which must outlive the call."""
     place = _Context(context.device_typeid, context.device_id)
     none = (None, 0)
     check_call(

@@ -7,12 +7,14 @@ import time
 from datetime import timedelta
 from functools import partial
 from itertools import islice
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Sequence
+from typing import Any, Callable, Iterable, Iterator, List, Mapping, Sequence
 
 import mxnet as mx
+import numpy as np
 
+from fullconv.lib.core.loader import EpochLoader
 from fullconv.lib.core.metric import MetricSet
-from fullconv.lib.core.optimizer import Schedule
+from fullconv.lib.core.schedule import Schedule
 from fullconv.lib.core.trainer import Trainer
 
 LISTED = 6
@@ -78,14 +80,14 @@ def check_finite(metrics: MetricSet, trainer: Trainer, place: str, images: Calla
         names = ", ".join(bad[:LISTED]) + (f" and {len(bad) - LISTED} more" if len(bad) > LISTED else "")
         raise DivergedError(
             f"training diverged at {place}: {names} not finite. Last images: {', '.join(images()) or 'unknown'}. "
-            "The checkpoint of the last finished epoch is intact. Lower TRAIN.lr, warm up (TRAIN.warmup_step), or "
-            "look at these images with lib.tools.check"
+            "The checkpoint of the last finished epoch is intact. Lower the learning rate, warm up longer, or look at "
+            "these images with fullconv.lib.tools.check"
         )
 
 
 def fit(
     trainer: Trainer,
-    loader: Any,
+    loader: EpochLoader,
     metrics: MetricSet,
     output_names: Sequence[str],
     schedule: Schedule,
@@ -93,14 +95,17 @@ def fit(
     progress: Progress,
     save: Callable[[int], None],
     log: Callable[[str], None],
+    seed: int = 0,
 ) -> None:
     """Train over `epochs`; `save(epoch)` runs after each.
 
-    loader: has `len()` (batches per epoch), `epoch(number)` (the batches) and `items(number, place)` (image names).
+    seed: of what the network draws by itself, dropout. Every epoch begins with its own, so that a resumed run draws
+    what the uninterrupted one does.
     """
     size = trainer.batches_per_step
     for epoch in epochs:
         metrics.reset()
+        trainer.seed(int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0] >> 1))
         started = time.time()
         updates = len(loader) // size
         for done, group in enumerate(grouped(loader.epoch(epoch), size), start=1):
@@ -118,9 +123,9 @@ def fit(
         save(epoch)
 
 
-def _images(loader: Any, epoch: int, batches: Iterable[int]) -> List[str]:
+def _images(loader: EpochLoader, epoch: int, batches: Iterable[int]) -> List[str]:
     return [name for number in batches for name in loader.items(epoch, number)]
 
 
-def _measure(metrics: MetricSet, inputs: Dict, outputs: List, names: Sequence[str]) -> None:
+def _measure(metrics: MetricSet, inputs: Mapping, outputs: List, names: Sequence[str]) -> None:
     metrics.update({**inputs, **dict(zip(names, outputs))})

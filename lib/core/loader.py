@@ -1,96 +1,87 @@
-"""Batches prepared ahead by threads, in an order that is known beforehand.
+"""Batches in the order of a sampler, prepared ahead by threads.
 
-Threads, not processes: OpenCV releases the interpreter lock, and forking after MXNet has started can deadlock. What
-a batch holds depends only on its place in the order, never on which thread made it, so runs repeat exactly.
+What a batch holds depends only on its plan, never on which thread made it, so runs repeat exactly.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Sequence
+from typing import Dict, Iterator, List, Mapping, Protocol, Sequence, Tuple
 
 import numpy as np
 
+from fullconv.lib.core.prefetch import prefetch
+from fullconv.lib.core.sampler import BatchPlan, Sampler, sample_seed
 
-class LoaderError(RuntimeError):
-    """A batch could not be prepared; the message names the items and the cause."""
+Sample = Dict[str, np.ndarray]
+Batch = Dict[str, np.ndarray]
 
 
-def prefetch(
-    items: Iterable[Any],
-    make: Callable[[Any], Any],
-    workers: int = 2,
-    ahead: int = 4,
-    name: Callable[[Any], str] = repr,
-) -> Iterator[Any]:
-    """`make(item)` for every item, in order, computed by `workers` threads at most `ahead` items in advance.
+class Source(Protocol):
+    """What a method adds: the arrays of a batch, by the name of the network's input."""
 
-    workers 0 computes in the caller's thread. An exception in `make` is raised here, at its item's turn, as
-    LoaderError that calls the item `name(item)`; nothing keeps running after that.
+    def make(self, plan: BatchPlan) -> Batch:
+        """The batch that is planned; called by several threads at once."""
+        ...
+
+    def names(self, plan: BatchPlan) -> List[str]:
+        """Image files of it, for messages."""
+        ...
+
+
+class SampleSource:
+    """A source that makes one sample after the other, which are then stacked.
+
+    A method says what a sample is, `sample(index, seed)`, what of it is only known when the size of the batch is,
+    `targets`, and the padding value of arrays of different sizes, `fills` (default 0).
     """
-    if workers <= 0:
-        for item in items:
-            yield _result(partial(make, item), item, name)
-        return
-    pending: deque = deque()
-    source = iter(items)
-    with ThreadPoolExecutor(workers, thread_name_prefix="loader") as pool:
-        try:
-            for item in source:
-                pending.append((item, pool.submit(make, item)))
-                if len(pending) > ahead:
-                    item, future = pending.popleft()
-                    yield _result(future.result, item, name)
-            while pending:
-                item, future = pending.popleft()
-                yield _result(future.result, item, name)
-        finally:
-            for _, future in pending:
-                future.cancel()
+
+    fills: Mapping[str, float] = {}
+
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = seed
+
+    def sample(self, index: int, seed: int) -> Sample:
+        """Arrays without the batch axis; `seed` decides all that is random about it."""
+        raise NotImplementedError
+
+    def targets(self, size: Tuple[int, int], sample: Sample) -> Sample:
+        """What a sample gets besides, once the batch's (height, width) of `data` is known."""
+        return {}
+
+    def names(self, plan: BatchPlan) -> List[str]:
+        """Image files of a batch, for messages."""
+        raise NotImplementedError
+
+    def make(self, plan: BatchPlan) -> Batch:
+        """The samples of a plan, stacked."""
+        seeds = (sample_seed(self.seed, plan.epoch, place) for place in plan.places)
+        samples = [self.sample(index, seed) for index, seed in zip(plan.indices, seeds)]
+        height, width = (max(sample["data"].shape[axis] for sample in samples) for axis in (1, 2))
+        for sample in samples:
+            sample.update(self.targets((height, width), sample))
+        return collate(samples, self.fills)
 
 
-def _result(get: Callable[[], Any], item: Any, name: Callable[[Any], str]) -> Any:
-    try:
-        return get()
-    except LoaderError:
-        raise
-    except Exception as error:
-        raise LoaderError(f"could not prepare {name(item)}: {type(error).__name__}: {error}") from error
+class EpochLoader:
+    """The batches of a sampler's epochs. workers: threads; 0 makes them in the caller's."""
 
+    def __init__(self, sampler: Sampler, source: Source, workers: int = 2) -> None:
+        self.sampler, self.source, self.workers = sampler, source, workers
 
-def aspect_grouped_order(
-    widths: Sequence[int], heights: Sequence[int], batch: int, rng, original_quirk: bool = False
-) -> np.ndarray:
-    """Random order of the images in which those of one batch have one orientation (wide or tall), where possible.
+    def __len__(self) -> int:
+        """Batches of this worker per epoch."""
+        return len(self.sampler)
 
-    Wide (w >= h) and tall images are permuted separately, put one after the other and cut into batches; the batches
-    are permuted; what does not fill a batch stays last. Three draws of `rng` (numpy RandomState): wide, tall, batches.
-    original_quirk: True repeats the original where the number of images is a multiple of `batch`: there its batches
-    stay unpermuted, all wide images first, because of an empty slice.
-    """
-    widths, heights = np.asarray(widths), np.asarray(heights)
-    wide = widths >= heights
-    order = np.hstack([rng.permutation(np.where(wide)[0]), rng.permutation(np.where(~wide)[0])])
-    extra = len(order) % batch
-    full = order[: len(order) - extra]
-    if original_quirk and extra == 0:
-        full = order[:0]
-    rows = full.reshape(-1, batch)
-    return np.hstack([rows[rng.permutation(len(rows))].reshape(-1), order[len(full) :]]).astype(int)
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """Batches of one epoch, from 0. Raises LoaderError that names the images of what could not be made."""
+        return prefetch(self.sampler.plan(number), self.source.make, self.workers, name=self._name)
 
+    def items(self, epoch: int, place: int) -> List[str]:
+        """Image files of this worker's batch number `place` in the epoch, for messages."""
+        return self.source.names(self.sampler.plan(epoch)[place])
 
-def shuffled_order(count: int, rng) -> np.ndarray:
-    """A random order of `count` items (numpy's shuffle of 0..count-1)."""
-    order = np.arange(count)
-    rng.shuffle(order)
-    return order
-
-
-def batches_of(order: Sequence[int], size: int) -> List[List[int]]:
-    """Cut an order into full batches of `size`, dropping an incomplete last one."""
-    return [list(order[i * size : (i + 1) * size]) for i in range(len(order) // size)]
+    def _name(self, plan: BatchPlan) -> str:
+        return ", ".join(self.source.names(plan))
 
 
 def pad_stack(arrays: Sequence[np.ndarray], fill: float = 0.0) -> np.ndarray:
@@ -102,6 +93,6 @@ def pad_stack(arrays: Sequence[np.ndarray], fill: float = 0.0) -> np.ndarray:
     return out
 
 
-def collate(samples: Sequence[Dict[str, np.ndarray]], fills: Dict[str, float]) -> Dict[str, np.ndarray]:
+def collate(samples: Sequence[Dict[str, np.ndarray]], fills: Mapping[str, float]) -> Dict[str, np.ndarray]:
     """One batch from samples with the same keys; `fills` gives the padding value of a key (default 0)."""
     return {key: pad_stack([s[key] for s in samples], fills.get(key, 0.0)) for key in samples[0]}

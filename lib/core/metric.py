@@ -28,7 +28,7 @@ class MetricSet:
 
     def reset(self) -> None:
         """Forget everything."""
-        self._sums: Dict[mx.Context, List[mx.nd.NDArray]] = {}
+        self._sums: Dict[mx.Context, mx.nd.NDArray] = {}
 
     def update(self, arrays: Outputs) -> None:
         """Add one device's batch; returns before the device has computed it."""

@@ -15,6 +15,8 @@ from typing import BinaryIO, Dict, List, Mapping, NamedTuple, Tuple
 
 import numpy as np
 
+from fullconv.lib.utils.atomic import Writable
+
 LIST_MAGIC = 0x112
 V1, V2, V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA
 DTYPES = tuple(map(np.dtype, ("float32", "float64", "float16", "uint8", "int32", "int8", "int64", "bool")))
@@ -64,7 +66,7 @@ def scan(path: str) -> Dict[str, Entry]:
     return dict(zip(names, entries))
 
 
-def write(file: BinaryIO, arrays: Mapping[str, np.ndarray]) -> None:
+def write(file: Writable, arrays: Mapping[str, np.ndarray]) -> None:
     """Write named arrays in the form of `mx.nd.save` (version 2, dense, CPU).
 
     Raises:
@@ -77,7 +79,7 @@ def write(file: BinaryIO, arrays: Mapping[str, np.ndarray]) -> None:
             raise ParamsFileError(f"{name}: {array.dtype} array of shape {array.shape} cannot be stored")
         file.write(struct.pack(f"<Iii{array.ndim}q", V2, 0, array.ndim, *array.shape))
         file.write(struct.pack("<iii", 1, 0, DTYPES.index(array.dtype)))
-        file.write(memoryview(np.ascontiguousarray(array)).cast("B"))
+        file.write(np.ascontiguousarray(array).data.cast("B"))
     file.write(struct.pack("<Q", len(arrays)))
     for name in arrays:
         encoded = name.encode()

@@ -12,7 +12,8 @@ import mxnet as mx
 import numpy as np
 
 from fullconv.lib.core.executors import ExecutorPool, Shapes
-from fullconv.lib.core.optimizer import OPTIMIZERS, lr_multipliers, wd_multipliers
+from fullconv.lib.core.optimizer import OPTIMIZERS
+from fullconv.lib.core.optimizer.multipliers import Rule, lr_multipliers, wd_multipliers
 
 Arrays = Dict[str, mx.nd.NDArray]
 Batch = Mapping[str, np.ndarray]
@@ -28,8 +29,9 @@ class Trainer:
 
     largest: input shapes the executors are first bound at. accumulate: batches per device and update.
     kvstore: MXNet's name ('device', 'local', 'dist_sync'); used when there is more than one device or worker.
-    rescale_grad: factor on the summed gradient. optimizer: one of OPTIMIZERS. Parameters whose `lr_mult` is 0 in the
-    symbol are fixed: no gradient is computed for them.
+    rescale_grad: factor on the summed gradient; average: also divide it by the batches of an update, those of all
+    workers, as Caffe does. optimizer: one of OPTIMIZERS. rules: learning-rate and decay
+    multipliers by name, over those in the symbol. Parameters whose `lr_mult` is 0 are fixed: they get no gradient.
     """
 
     def __init__(
@@ -45,18 +47,22 @@ class Trainer:
         executor_limit: int = 16,
         rescale_grad: float = 1.0,
         optimizer: str = "sgd",
+        rules: Sequence[Rule] = (),
+        average: bool = False,
     ) -> None:
         names = [n for n in symbol.list_arguments() if n not in largest]
-        mults = lr_multipliers(symbol)
+        mults = lr_multipliers(symbol, rules)
         fixed = set(fixed_parameters(names, fixed_prefixes)) | {n for n in names if mults.get(n) == 0}
         self.learned = [n for n in names if n not in fixed]
         self.accumulate = accumulate
         grad_req = dict.fromkeys(self.learned, "write" if accumulate == 1 else "add")
         self.pools = [ExecutorPool(symbol, ctx, largest, grad_req, executor_limit) for ctx in contexts]
-        decays = wd_multipliers(symbol)
+        self.store = mx.kv.create(kvstore) if len(contexts) > 1 or kvstore.startswith("dist") else None
+        if average:
+            rescale_grad /= self.batches_per_step * self.worker[1]
+        decays = wd_multipliers(symbol, rules)
         learned = {n: self.pools[0].params[n] for n in self.learned}
         self.optimizer = OPTIMIZERS[optimizer](learned, momentum, wd, mults, decays, rescale_grad)
-        self.store = mx.kv.create(kvstore) if len(contexts) > 1 or kvstore.startswith("dist") else None
         self.num_update = 0
 
     @property
@@ -75,6 +81,10 @@ class Trainer:
         """Shapes of all parameters and auxiliary states by name."""
         pool = self.pools[0]
         return {n: a.shape for n, a in list(pool.params.items()) + list(pool.aux.items())}
+
+    def parameter_count(self) -> int:
+        """Numbers in all parameters and auxiliary states."""
+        return sum(int(np.prod(shape)) for shape in self.param_shapes().values())
 
     def set_params(self, arg_params: Arrays, aux_params: Arrays) -> None:
         """Copy parameters to every device; names the network does not have are skipped."""
@@ -95,16 +105,21 @@ class Trainer:
             aux[name] = sum(copies[1:], copies[0].copy()) / len(copies)
         return args, aux
 
-    def get_momentum(self) -> Arrays:
-        """Copies of the optimizer's arrays on the CPU: momentum by parameter name, for Adam more."""
+    def get_optimizer_state(self) -> Arrays:
+        """Copies of the optimizer's arrays on the CPU: momentum by parameter name, and what else it keeps."""
         return {n: a.as_in_context(mx.cpu()).copy() for n, a in self.optimizer.states.items()}
 
-    def set_momentum(self, states: Arrays) -> None:
-        """Restore what `get_momentum` returned. Raises ValueError: it is another optimizer's."""
+    def set_optimizer_state(self, states: Arrays) -> None:
+        """Restore what `get_optimizer_state` returned. Raises ValueError: it is another optimizer's."""
         if set(states) != set(self.optimizer.states):
             raise ValueError("the saved state is another optimizer's: resume with the TRAIN.optimizer of its config")
         for name, state in self.optimizer.states.items():
             states[name].copyto(state)
+
+    def seed(self, number: int) -> None:
+        """Seed what operators on these devices draw by themselves (dropout), and nothing of any other device."""
+        for pool in self.pools:
+            mx.random.seed(number, ctx=pool.ctx)
 
     def diverged(self) -> List[str]:
         """Names of the learned parameters that hold infinite or nan values; waits for the first device."""

@@ -10,14 +10,16 @@ import io
 import os
 import struct
 import zlib
-from typing import Sequence
+from pathlib import Path
+from typing import BinaryIO, Sequence, Union
 
 import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-MAX_PIXELS = int(os.environ.get("FULLCONV_MAX_PIXELS", 10**8))
-_FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM")  # not EPS and the like: PIL runs programs for them
+DEFAULT_MAX_PIXELS = 10**8
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM")
+"""What PIL may take a file for, whatever its name says: for EPS and the like it runs programs on the file."""
 _FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 
 
@@ -25,17 +27,33 @@ class ImageError(ValueError):
     """An image that cannot be used; the text names the file and what to do about it."""
 
 
-def read_image(path: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+def max_pixels() -> int:
+    """Pixels from which an image is refused: FULLCONV_MAX_PIXELS, looked up now, else DEFAULT_MAX_PIXELS.
+
+    Raises ImageError: the variable holds no positive number.
+    """
+    text = os.environ.get("FULLCONV_MAX_PIXELS", "")
+    if text and not (text.isdecimal() and int(text)):
+        raise ImageError(f"FULLCONV_MAX_PIXELS is {text!r}: set it to a number of pixels, or unset it")
+    return int(text or DEFAULT_MAX_PIXELS)
+
+
+def open_picture(file: Union[str, Path, BinaryIO]) -> Image.Image:
+    """`PIL.Image.open`, restricted to FORMATS. Raises whatever PIL's readers raise on other or damaged files."""
+    return Image.open(file, formats=FORMATS)
+
+
+def read_image(path: str, limit: int | None = None) -> np.ndarray:
     """Decode an image file to (h, w, 3) uint8 BGR.
 
     Grey, palette, CMYK, 16-bit and alpha images become 8-bit BGR (alpha is dropped, 16 bits keep the high
     byte), and the EXIF orientation is ignored: annotations are in the stored frame (original's behaviour).
 
-    Raises ImageError: missing, empty, truncated or undecodable file, or one announcing more than
-    `max_pixels`.
+    Raises ImageError: missing, empty, truncated or undecodable file, or one announcing more than `limit` pixels
+    (default `max_pixels()`).
     """
     data = _read_bytes(path)
-    width, height = _header_size(io.BytesIO(data), path, max_pixels)
+    width, height = _header_size(io.BytesIO(data), path, limit)
     if width * height > _capacity(data):
         raise ImageError(
             f"{path}: {len(data)} bytes cannot hold {width} x {height} pixels, it is damaged: copy it again"
@@ -50,14 +68,14 @@ def read_image(path: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     return image
 
 
-def image_size(path: str, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+def image_size(path: str, limit: int | None = None) -> tuple[int, int]:
     """(height, width) from the header alone, EXIF orientation ignored: the shape `read_image` gives.
 
     Raises ImageError as `read_image`, except that damage behind the header goes unnoticed.
     """
     _check_file(path)
     with open(path, "rb") as file:
-        width, height = _header_size(file, path, max_pixels)
+        width, height = _header_size(file, path, limit)
     return height, width
 
 
@@ -74,20 +92,21 @@ def _read_bytes(path: str) -> bytes:
         return file.read()
 
 
-def _header_size(file, path: str, max_pixels: int) -> tuple[int, int]:
+def _header_size(file: BinaryIO, path: str, limit: int | None) -> tuple[int, int]:
     """(width, height); refuses decompression bombs before a pixel is decoded."""
+    limit = max_pixels() if limit is None else limit
     advice = "shrink it, or raise FULLCONV_MAX_PIXELS if you trust the file"
     try:
-        with Image.open(file, formats=_FORMATS) as header:
+        with open_picture(file) as header:
             width, height = header.size
     except Image.DecompressionBombError as error:
         raise ImageError(f"{path}: {error}: {advice}") from error
     except UnidentifiedImageError as error:
-        raise ImageError(f"{path}: not one of {', '.join(_FORMATS)}: replace it by a JPEG or PNG") from error
+        raise ImageError(f"{path}: not one of {', '.join(FORMATS)}: replace it by a JPEG or PNG") from error
     except Exception as error:  # PIL's format readers raise anything on damaged headers
         raise ImageError(f"{path}: not a readable image ({error}): replace it by a JPEG or PNG") from error
-    if width * height > max_pixels:
-        raise ImageError(f"{path}: {width} x {height} pixels exceed the limit of {max_pixels}: {advice}")
+    if width * height > limit:
+        raise ImageError(f"{path}: {width} x {height} pixels exceed the limit of {limit}: {advice}")
     return width, height
 
 
@@ -115,7 +134,7 @@ def _check_complete(data: bytes, path: str) -> None:
             raise ImageError(f"{path}: the image is truncated or damaged (PNG checksums): copy it again")
         return
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+        with open_picture(io.BytesIO(data)) as image:
             image.load()
     except Exception as error:
         raise ImageError(f"{path}: the image is truncated or damaged ({error}): copy it again") from error
@@ -158,7 +177,7 @@ def resize_image(image: np.ndarray, target_size: int, max_size: int, stride: int
     if stride:
         height, width = resized.shape[:2]
         bottom, right = -height % stride, -width % stride
-        resized = cv2.copyMakeBorder(resized, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=0)
+        resized = cv2.copyMakeBorder(resized, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=(0, 0, 0))
     return resized, scale
 
 

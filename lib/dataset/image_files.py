@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import List, Sequence
 
 import numpy as np
-from PIL import Image
 
-from fullconv.lib.dataset.image import read_image
+from fullconv.lib.dataset.image import open_picture, read_image
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 DEMO_FOLDER = "demo"
@@ -41,7 +40,7 @@ def find_images(names: Sequence[str]) -> List[Path]:
 def read_upright(path: Path) -> np.ndarray:
     """An image (h, w, 3) uint8 BGR, turned as its EXIF orientation says and as viewers show it. Raises ImageError."""
     image = read_image(str(path))
-    with Image.open(path) as header:
+    with open_picture(path) as header:
         orientation = header.getexif().get(0x0112, 1)
     if orientation in (2, 3, 4):
         image = image[:: -1 if orientation > 2 else 1, :: -1 if orientation < 4 else 1]

@@ -21,21 +21,23 @@ logger = logging.getLogger(__name__)
 
 def load_ground_truth(
     annotation_file: str,
-    image_ids: Sequence,
+    image_ids: Sequence[Any],
     image_sizes: Sequence[tuple[int, int]],
     category_ids: Sequence[int],
     classes: Sequence[str],
+    masks: bool = True,
 ) -> COCO | None:
     """The annotations of these images and categories as a pycocotools object, or None for a test set.
 
-    `area`, `iscrowd` and the box are filled in where the file has none, and ids are numbered anew from 1.
+    `area` and `iscrowd` are filled in where the file has none, and ids are numbered anew from 1.
 
     Args:
         annotation_file: COCO json; a test set has no "annotations".
         image_ids: images to evaluate.
         image_sizes: (height, width) of each of them, as the results were made for.
         category_ids: category_ids[k - 1] is the category of classes[k].
-        classes: names, '__background__' first.
+        classes: names, background first.
+        masks: False takes boxes alone, from a file that need not have `segmentation`.
 
     Raises:
         EvaluationError: foreign image or category ids, other image sizes, damaged annotations.
@@ -53,14 +55,16 @@ def load_ground_truth(
     wanted, categories = set(image_ids), set(category_ids)
     annotations = [a for a in data["annotations"] if a.get("image_id") in wanted and a.get("category_id") in categories]
     part = {"images": chosen, "categories": data["categories"], "annotations": annotations}
-    problems = [str(problem) for problem in find_problems(part) if problem.fatal]
+    problems = [str(problem) for problem in find_problems(part, masks) if problem.fatal]
     if problems:
         raise EvaluationError(f"{annotation_file}: {'; '.join(problems[:5])} ({len(problems)} in all)")
-    completed = [_completed(a, images[a["image_id"]], number) for number, a in enumerate(annotations, 1)]
+    complete = _with_mask if masks else _with_box
+    completed = [complete(a, images[a["image_id"]]) for a in annotations]
+    completed = [{**a, "id": number, "iscrowd": int(a.get("iscrowd", 0))} for number, a in enumerate(completed, 1)]
     return as_coco(chosen, data["categories"], completed)
 
 
-def as_coco(images: list[dict], categories: list[dict], annotations: list[dict]) -> COCO:
+def as_coco(images: list[dict[str, Any]], categories: list[dict[str, Any]], annotations: list[dict[str, Any]]) -> COCO:
     """A pycocotools object from lists, without its printing."""
     coco = COCO()
     coco.dataset = {"info": {}, "images": images, "categories": categories, "annotations": annotations}
@@ -78,8 +82,15 @@ def _check_size(image: dict[str, Any], size: tuple[int, int], annotation_file: s
         )
 
 
-def _completed(annotation: dict[str, Any], image: dict[str, Any], number: int) -> dict[str, Any]:
-    """A copy numbered anew, with a segmentation that pycocotools can take without harm and nothing missing."""
+def _with_box(annotation: dict[str, Any], image: dict[str, Any]) -> dict[str, Any]:
+    """A copy with an area and without a segmentation, which nobody has checked and which boxes do not need."""
+    width, height = annotation["bbox"][2:]
+    kept = {key: value for key, value in annotation.items() if key != "segmentation"}
+    return {"area": float(width * height), **kept}
+
+
+def _with_mask(annotation: dict[str, Any], image: dict[str, Any]) -> dict[str, Any]:
+    """A copy with an area and a segmentation that pycocotools can take without harm."""
     height, width = image["height"], image["width"]
     segmentation = annotation["segmentation"]
     if isinstance(segmentation, list):
@@ -93,6 +104,4 @@ def _completed(annotation: dict[str, Any], image: dict[str, Any], number: int) -
         rle = rle_api.frPyObjects(segmentation, height, width)
     else:
         rle = segmentation
-    area = annotation.get("area", float(rle_api.area(rle)))
-    crowd = int(annotation.get("iscrowd", 0))
-    return {**annotation, "id": number, "segmentation": segmentation, "area": area, "iscrowd": crowd}
+    return {"area": float(rle_api.area(rle)), **annotation, "segmentation": segmentation}

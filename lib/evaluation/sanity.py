@@ -6,9 +6,12 @@ name cause and remedy.
 
 from __future__ import annotations
 
-from typing import Iterable, Iterator, Sequence
+from typing import Any, Iterable, Sequence
 
 import numpy as np
+
+from fullconv.lib.bbox.overlaps import bbox_overlaps
+from fullconv.lib.structures.detections import Detections
 
 # Boxes are clipped to the image: already a few per cent outside mean another coordinate frame.
 SUSPICIOUS_SHARE = 0.2
@@ -21,47 +24,44 @@ class EvaluationError(ValueError):
 def check_results(
     classes: Sequence[str],
     num_images: int,
-    all_boxes: Sequence[Sequence[np.ndarray]],
-    all_masks: Sequence[Sequence[np.ndarray]] | None = None,
+    detections: Sequence[Detections],
     image_sizes: Sequence[tuple[int, int]] | None = None,
-    image_ids: Sequence | None = None,
+    image_ids: Sequence[Any] | None = None,
     binary_thresh: float = 0.4,
+    masks: bool = True,
 ) -> list[str]:
     """Look at results before they are evaluated.
 
     Args:
-        classes: names of the data set, '__background__' first.
+        classes: names of the data set, background first.
         num_images: images in the data set.
-        all_boxes: all_boxes[class][image] (m, 5) x1, y1, x2, y2, score in original image pixels.
-        all_masks: all_masks[class][image] (m, M, M) or (m, 1, M, M) probabilities; None looks at boxes only.
+        detections: of every image, in original image pixels.
         image_sizes: (height, width) per image; without it boxes are not compared with the image.
         image_ids: names of the images for messages.
         binary_thresh: cut that masks will get.
+        masks: whether masks will be evaluated; False looks at boxes only.
 
     Returns:
         warnings, empty when nothing is suspicious.
 
     Raises:
-        EvaluationError: wrong number of classes or images, shapes that do not fit, NaN or infinite numbers.
+        EvaluationError: another number of images, classes the data set does not have, missing masks, NaN or infinite
+            numbers.
     """
-    _check_layout(classes, num_images, all_boxes, "boxes")
-    if all_masks is not None:
-        _check_layout(classes, num_images, all_masks, "masks")
+    if len(detections) != num_images:
+        raise EvaluationError(
+            f"results cover {len(detections)} images, but the data set has {num_images}: these are cached detections "
+            "of another image set. Delete them or test with --ignore_cache"
+        )
     names = image_ids if image_ids is not None else range(num_images)
-    total, peak = 0, 0.0
-    for c, i, boxes in _entries(all_boxes):
-        where = f"class '{classes[c]}', image {names[i]}"
-        _check_boxes(boxes, where)
-        if all_masks is not None:
-            peak = max(peak, _check_masks(all_masks[c][i], len(boxes), where))
-        total += len(boxes)
-    if total == 0:
+    peak = max([_check_image(classes, found, names[i], masks) for i, found in enumerate(detections)], default=0.0)
+    if not sum(map(len, detections)):
         return [
             "there is not a single detection, so every AP will be 0: check that the trained parameters were "
             "loaded, that the training losses fell, and that the score threshold is not too high"
         ]
-    warnings = _frame_warnings(all_boxes, image_sizes) if image_sizes is not None else []
-    if all_masks is not None and peak < binary_thresh:
+    warnings = _frame_warnings(detections, image_sizes) if image_sizes is not None else []
+    if masks and peak < binary_thresh:
         warnings.append(
             f"no mask value reaches the binary threshold {binary_thresh:g} (largest {peak:.3g}), so every "
             "mask will be empty: check that channel 1 (foreground) of the softmax was taken"
@@ -69,57 +69,46 @@ def check_results(
     return warnings
 
 
-def _entries(all_boxes) -> Iterator[tuple[int, int, np.ndarray]]:
-    """(class, image, (m, 5) boxes) wherever there are any; background is left out, as in the evaluations."""
-    for c in range(1, len(all_boxes)):
-        for i, boxes in enumerate(all_boxes[c]):
-            boxes = np.asarray(boxes)
-            if boxes.size:
-                yield c, i, boxes
-
-
-def _check_layout(classes, num_images, per_class, what: str) -> None:
-    if len(per_class) != len(classes):
+def _check_image(classes: Sequence[str], found: Detections, name: Any, masks: bool) -> float:
+    """Largest mask value of one image's detections."""
+    if not len(found):
+        return 0.0
+    if found.labels.max() >= len(classes):
         raise EvaluationError(
-            f"results have {what} of {len(per_class)} classes, but the data set has {len(classes)} "
-            "(background included): they belong to another model or data set. "
-            "Check dataset.NUM_CLASSES and delete cached detections"
+            f"image {name}: results have class {found.labels.max()}, but the data set has {len(classes)} classes "
+            "(background included): they belong to another model or data set. Check dataset.NUM_CLASSES and delete "
+            "cached detections"
         )
-    for name, per_image in list(zip(classes, per_class))[1:]:
-        if len(per_image) != num_images:
-            raise EvaluationError(
-                f"{what} of class '{name}' cover {len(per_image)} images, but the data set has "
-                f"{num_images}: these are cached detections of another image set. "
-                "Delete them or test with --ignore_cache"
-            )
-
-
-def _check_boxes(boxes: np.ndarray, where: str) -> None:
-    if boxes.ndim != 2 or boxes.shape[1] != 5:
-        raise EvaluationError(f"{where}: boxes have shape {boxes.shape}, expected (m, 5) x1, y1, x2, y2, score")
-    bad = np.flatnonzero(~np.isfinite(boxes).all(axis=1))
+    rows = np.hstack([found.boxes, found.scores[:, None]])
+    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
     if len(bad):
         raise EvaluationError(
-            f"{where}: box {bad[0]} is {boxes[bad[0]].tolist()}, not finite: training has diverged or the "
-            "parameters are damaged. Test an earlier epoch"
+            f"{_where(classes, found, bad[0], name)} is {rows[bad[0]].tolist()} (x1, y1, x2, y2, score), not finite: "
+            "training has diverged or the parameters are damaged. Test an earlier epoch"
         )
+    return _check_masks(classes, found, name) if masks else 0.0
 
 
-def _check_masks(masks, num_boxes: int, where: str) -> float:
-    """Largest value of the masks of one image."""
-    masks = np.asarray(masks)
-    if masks.ndim not in (3, 4) or len(masks) != num_boxes or (masks.ndim == 4 and masks.shape[1] != 1):
-        raise EvaluationError(f"{where}: masks have shape {masks.shape}, expected ({num_boxes}, M, M)")
-    low, high = float(masks.min()), float(masks.max())
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise EvaluationError(f"{where}: masks are not finite: training has diverged. Test an earlier epoch")
-    return high
+def _check_masks(classes: Sequence[str], found: Detections, name: Any) -> float:
+    if found.masks is None:
+        raise EvaluationError(f"image {name}: the results have boxes without masks: evaluate boxes, or test again")
+    bad = np.flatnonzero(~np.isfinite(found.masks).all(axis=(1, 2)))
+    if len(bad):
+        raise EvaluationError(
+            f"{_where(classes, found, bad[0], name)}: its mask is not finite: training has diverged. Test an earlier "
+            "epoch"
+        )
+    return float(found.masks.max())
 
 
-def _frame_warnings(all_boxes, image_sizes) -> list[str]:
+def _where(classes: Sequence[str], found: Detections, row: int, name: Any) -> str:
+    return f"class '{classes[found.labels[row]]}', image {name}: box {row}"
+
+
+def _frame_warnings(detections: Sequence[Detections], image_sizes: Sequence[tuple[int, int]]) -> list[str]:
     """Boxes that end outside their image tell of another frame, inverted ones of x, y, width, height."""
-    boxes = np.concatenate([b[:, :4] for _, _, b in _entries(all_boxes)]).astype(np.float64)
-    sizes = np.concatenate([np.tile(image_sizes[i][::-1], (len(b), 1)) for _, i, b in _entries(all_boxes)])
+    boxes = np.concatenate([found.boxes for found in detections]).astype(np.float64)
+    sizes = np.concatenate([np.tile(size[::-1], (len(found), 1)) for found, size in zip(detections, image_sizes)])
     reach = (boxes[:, 2:] / sizes).max(axis=1)
     inverted = (boxes[:, 2:] < boxes[:, :2]).any(axis=1)
     warnings = []
@@ -136,7 +125,7 @@ def _frame_warnings(all_boxes, image_sizes) -> list[str]:
     return warnings
 
 
-def check_image_ids(image_ids: Sequence, known: Iterable, annotation_file: str) -> None:
+def check_image_ids(image_ids: Sequence[Any], known: Iterable[Any], annotation_file: str) -> None:
     """Every image id must occur in the annotation file, and only once, else `EvaluationError`."""
     known = set(known)
     foreign = [i for i in image_ids if i not in known]
@@ -153,7 +142,7 @@ def check_image_ids(image_ids: Sequence, known: Iterable, annotation_file: str) 
 
 
 def check_categories(
-    category_ids: Sequence[int], classes: Sequence[str], categories: Sequence[dict], annotation_file: str
+    category_ids: Sequence[int], classes: Sequence[str], categories: Sequence[dict[str, Any]], annotation_file: str
 ) -> None:
     """category_ids[k - 1] must be the annotation file's id of classes[k], else `EvaluationError`."""
     if len(category_ids) != len(classes) - 1:
@@ -173,15 +162,15 @@ def check_categories(
 
 def explain_low_ap(
     classes: Sequence[str],
-    all_boxes: Sequence[Sequence[np.ndarray]],
+    detections: Sequence[Detections],
     gt_boxes: Sequence[np.ndarray],
     gt_classes: Sequence[np.ndarray],
 ) -> list[str]:
     """Why an AP may be near 0 although the results are well formed: a look at the boxes after evaluation.
 
     Args:
-        classes: names, '__background__' first.
-        all_boxes: all_boxes[class][image] (m, 5).
+        classes: names, background first.
+        detections: of every image.
         gt_boxes: per image (n, 4), same frame as the results.
         gt_classes: per image (n,) int.
 
@@ -190,7 +179,7 @@ def explain_low_ap(
     """
     if not any(len(boxes) for boxes in gt_boxes):
         return ["the data set has no object at all: check the annotation file and the name of the image set"]
-    same, other = _best_overlaps(all_boxes, gt_boxes, gt_classes)
+    same, other = _best_overlaps(detections, gt_boxes, gt_classes)
     if not len(same):
         return ["no image with objects has a detection: check that the trained parameters were loaded"]
     if same.max() >= 0.5:
@@ -206,24 +195,15 @@ def explain_low_ap(
     ]
 
 
-def _best_overlaps(all_boxes, gt_boxes, gt_classes, keep: int = 5) -> tuple[np.ndarray, np.ndarray]:
+def _best_overlaps(
+    detections: Sequence[Detections], gt_boxes: Sequence[np.ndarray], gt_classes: Sequence[np.ndarray], keep: int = 5
+) -> tuple[np.ndarray, np.ndarray]:
     """Best IoU of the `keep` best detections per class and image: with their class, with other classes."""
-    same, other = [], []
-    for c, i, boxes in _entries(all_boxes):
-        if not len(gt_boxes[i]):
-            continue
-        best = boxes[np.argsort(-boxes[:, 4], kind="stable")[:keep], :4].astype(np.float64)
-        iou = _iou(best, np.asarray(gt_boxes[i], dtype=np.float64)[:, :4])
-        mine = np.asarray(gt_classes[i]) == c
-        same.append(iou[:, mine].max(axis=1, initial=0.0))
-        other.append(iou[:, ~mine].max(axis=1, initial=0.0))
-    return np.concatenate([*same, np.zeros(0)]), np.concatenate([*other, np.zeros(0)])
-
-
-def _iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """IoU (A, B) of boxes with inclusive ends."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    intersection = np.prod(np.maximum(high - low + 1, 0), axis=2)
-    area_a, area_b = (np.prod(x[:, 2:] - x[:, :2] + 1, axis=1) for x in (a, b))
-    return intersection / np.maximum(area_a[:, None] + area_b[None] - intersection, 1e-9)
+    same, other = [np.zeros(0)], [np.zeros(0)]
+    for found, boxes, labels in zip(detections, gt_boxes, gt_classes):
+        for label in np.unique(found.labels) if len(boxes) else ():
+            iou = bbox_overlaps(found.of_class(label).best_first().boxes[:keep], boxes)
+            mine = np.asarray(labels) == label
+            same.append(iou[:, mine].max(axis=1, initial=0.0))
+            other.append(iou[:, ~mine].max(axis=1, initial=0.0))
+    return np.concatenate(same), np.concatenate(other)

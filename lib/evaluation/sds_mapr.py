@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Iterable, Sequence
+from typing import Any, Iterable, Sequence
 
 import cv2
 import numpy as np
 
 from fullconv.lib.evaluation.sanity import EvaluationError, check_results, explain_low_ap
-from fullconv.lib.evaluation.voc_ap import eleven_point_ap, precision_recall
+from fullconv.lib.evaluation.voc_ap import eleven_point_ap, first_hits, precision_recall
+from fullconv.lib.structures.detections import Detections
+from fullconv.lib.structures.entry import Entry
 
 logger = logging.getLogger(__name__)
 
@@ -79,8 +81,7 @@ def segment_iou(a: Segment, b: Segment) -> float:
 
 def evaluate_class(
     truth: Sequence[Sequence[Segment]],
-    boxes: Sequence[np.ndarray],
-    masks: Sequence[np.ndarray],
+    detections: Sequence[Detections],
     binary_thresh: float,
     iou_thresholds: Sequence[float],
 ) -> list[ClassResult]:
@@ -88,32 +89,29 @@ def evaluate_class(
 
     Args:
         truth: per image, the ground-truth segments of the class.
-        boxes: per image, (m, 5) x1, y1, x2, y2, score in image pixels.
-        masks: per image, (m, M, M) foreground probabilities.
+        detections: per image, those of the class, with masks.
     """
-    best_iou, best_gt = _match(truth, boxes, masks, binary_thresh)
-    scores = np.concatenate([b[:, 4] for b in boxes]) if len(boxes) else np.zeros(0)
-    # The original's order: numpy's default sort, which is not stable, so ties must go through the same call.
+    best_iou, best_gt = _match(truth, detections, binary_thresh)
+    scores = np.concatenate([np.zeros(0), *(found.scores for found in detections)])
+    # The original's order: numpy's default sort of float64, which is not stable, so ties must go through the same call.
     order = np.argsort(-scores)
     best_iou, best_gt = best_iou[order], best_gt[order]
     num_gt = sum(len(segments) for segments in truth)
     results = []
     for threshold in iou_thresholds:
-        hit = np.flatnonzero(best_iou >= threshold)
-        # The first to reach an object takes it; a later one is false even if another object would do.
-        _, first = np.unique(best_gt[hit], return_index=True)
-        true_positive = np.zeros(len(order), dtype=bool)
-        true_positive[hit[first]] = True
-        precision, recall = precision_recall(true_positive, num_gt)
+        precision, recall = precision_recall(first_hits(best_iou, best_gt, threshold), num_gt)
         results.append(ClassResult(eleven_point_ap(recall, precision), recall, precision, num_gt))
     return results
 
 
-def _match(truth, boxes, masks, binary_thresh) -> tuple[np.ndarray, np.ndarray]:
+def _match(
+    truth: Sequence[Sequence[Segment]], detections: Sequence[Detections], binary_thresh: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Best IoU (D,) and the object that has it (D,), numbered over all images; stored order, -1 for none."""
     best_iou, best_gt, offset = [], [], 0
-    for segments, image_boxes, image_masks in zip(truth, boxes, masks):
-        for box, mask in zip(image_boxes, image_masks):
+    for segments, found in zip(truth, detections):
+        boxes = found.boxes.astype(np.float64)
+        for box, mask in zip(boxes, found.masks if found.masks is not None else ()):
             # Resizing masks is most of the work, and most detections lie in images without the class.
             detection = render_segment(box, mask, binary_thresh) if segments else None
             overlaps = [segment_iou(detection, s) for s in segments] if detection else []
@@ -125,96 +123,76 @@ def _match(truth, boxes, masks, binary_thresh) -> tuple[np.ndarray, np.ndarray]:
 
 
 def sds_curves(
-    ground_truth: Iterable[dict],
+    ground_truth: Iterable[Entry],
     classes: Sequence[str],
-    all_boxes: Sequence[Sequence[np.ndarray]],
-    all_masks: Sequence[Sequence[np.ndarray]],
+    detections: Sequence[Detections],
     binary_thresh: float = 0.4,
     iou_thresholds: Sequence[float] = (0.5, 0.7),
-    image_ids: Sequence | None = None,
 ) -> dict[int, list[ClassResult]]:
     """Class number 1.. -> one `ClassResult` per threshold; arguments and errors as `evaluate_sds`."""
-    truth, sizes = _group_by_class(ground_truth, len(classes), image_ids)
-    warnings = check_results(classes, len(truth[0]), all_boxes, all_masks, sizes, image_ids, binary_thresh)
+    truth, sizes, ids = _group_by_class(ground_truth, len(classes))
+    warnings = check_results(classes, len(sizes), detections, sizes, ids, binary_thresh)
     curves = {
-        c: evaluate_class(
-            truth[c],
-            [np.asarray(b, dtype=np.float64).reshape(-1, 5) for b in all_boxes[c]],
-            [_as_stack(m) for m in all_masks[c]],
-            binary_thresh,
-            iou_thresholds,
-        )
+        c: evaluate_class(truth[c], [found.of_class(c) for found in detections], binary_thresh, iou_thresholds)
         for c in range(1, len(classes))
     }
     if not warnings and not any(result.ap for results in curves.values() for result in results):
-        warnings = _explain(classes, all_boxes, truth)
+        warnings = _explain(classes, detections, truth)
     for warning in warnings:
         logger.warning(warning)
     return curves
 
 
-def _explain(classes, all_boxes, truth) -> list[str]:
+def _explain(
+    classes: Sequence[str], detections: Sequence[Detections], truth: Sequence[Sequence[Sequence[Segment]]]
+) -> list[str]:
     """Why every AP is 0."""
     gt_boxes, gt_classes = [], []
     for i in range(len(truth[0])):
         objects = [(s.box, c) for c, images in enumerate(truth) for s in images[i]]
         gt_boxes.append(np.array([box for box, _ in objects], dtype=np.float64).reshape(-1, 4))
-        gt_classes.append([c for _, c in objects])
-    return explain_low_ap(classes, all_boxes, gt_boxes, gt_classes)
+        gt_classes.append(np.array([c for _, c in objects], int))
+    return explain_low_ap(classes, detections, gt_boxes, gt_classes)
 
 
-def _group_by_class(ground_truth, num_classes, image_ids) -> tuple[list[list[list[Segment]]], list | None]:
-    """truth[class][image] = segments, and (height, width) per image where every image tells it.
+def _group_by_class(
+    ground_truth: Iterable[Entry], num_classes: int
+) -> tuple[list[list[list[Segment]]], list[tuple[int, int]], list[Any]]:
+    """truth[class][image] = segments, and size and id of every image.
 
-    Images are read one at a time, so that a generator never holds all full masks.
+    Masks are read one image at a time: those of VOC val are 3 GB.
     """
     truth: list[list[list[Segment]]] = [[] for _ in range(num_classes)]
-    sizes = []
-    for index, image in enumerate(ground_truth):
+    sizes, ids = [], []
+    for entry in ground_truth:
         for per_image in truth:
             per_image.append([])
-        name = image_ids[index] if image_ids is not None and index < len(image_ids) else index
-        if len(image["masks"]) != len(image["classes"]):
-            counts = f"{len(image['masks'])} masks but {len(image['classes'])} classes"
-            raise EvaluationError(f"image {name}: {counts}")
-        for mask, c in zip(image["masks"], image["classes"]):
-            if not 0 < int(c) < num_classes:
-                raise EvaluationError(f"image {name}: an object of class {int(c)}, expected 1..{num_classes - 1}")
-            segment = crop_segment(np.asarray(mask, dtype=bool))
+        for mask, c in zip(entry.read_masks(), entry.classes.tolist()):
+            if not 0 < c < num_classes:
+                raise EvaluationError(f"image {entry.image_id}: an object of class {c}, expected 1..{num_classes - 1}")
+            segment = crop_segment(mask)
             if segment is not None:
-                truth[int(c)][index].append(segment)
-        sizes.append(np.shape(image["masks"])[1:])
-    return truth, sizes if all(len(size) == 2 and min(size) for size in sizes) else None
-
-
-def _as_stack(masks) -> np.ndarray:
-    """(m, M, M) or (m, 1, M, M) masks of any real type as (m, M, M) of a type OpenCV resizes."""
-    masks = np.asarray(masks)
-    if masks.size == 0:
-        return np.zeros((0, 1, 1), dtype=np.float32)
-    masks = masks.reshape(len(masks), *masks.shape[-2:])
-    return masks if masks.dtype in (np.float32, np.float64) else masks.astype(np.float32)
+                truth[c][-1].append(segment)
+        sizes.append(entry.size)
+        ids.append(entry.image_id)
+    return truth, sizes, ids
 
 
 def evaluate_sds(
-    ground_truth: Iterable[dict],
+    ground_truth: Iterable[Entry],
     classes: Sequence[str],
-    all_boxes: Sequence[Sequence[np.ndarray]],
-    all_masks: Sequence[Sequence[np.ndarray]],
+    detections: Sequence[Detections],
     binary_thresh: float = 0.4,
     iou_thresholds: Sequence[float] = (0.5, 0.7),
-    image_ids: Sequence | None = None,
 ) -> dict[str, float]:
     """mAP^r of the SDS protocol, number for number the original's (11 points, no second choice).
 
     Args:
-        ground_truth: per image a dict of `masks` (n, h, w) bool and `classes` (n,) int; may be a generator.
-        classes: names, '__background__' first.
-        all_boxes: all_boxes[class][image] is (m, 5) x1, y1, x2, y2, score in original image pixels.
-        all_masks: all_masks[class][image] is (m, M, M) or (m, 1, M, M) foreground probabilities.
+        ground_truth: the images, with masks, not mirrored; may be a generator.
+        classes: names, background first.
+        detections: of every image, with masks, in original image pixels.
         binary_thresh: cut of the probabilities after resizing them to the box.
         iou_thresholds: one mAP^r each.
-        image_ids: names of the images, for messages only.
 
     Returns:
         `mAP^r@<t>`: mean over all classes, a class without objects counting 0 (original's behaviour);
@@ -224,7 +202,7 @@ def evaluate_sds(
     Raises:
         EvaluationError: results that cannot belong to this ground truth, see `check_results`.
     """
-    curves = sds_curves(ground_truth, classes, all_boxes, all_masks, binary_thresh, iou_thresholds, image_ids)
+    curves = sds_curves(ground_truth, classes, detections, binary_thresh, iou_thresholds)
     occurring = [c for c in curves if curves[c][0].num_gt] if iou_thresholds else []
     result = {"classes with objects": float(len(occurring))}
     for i, threshold in enumerate(iou_thresholds):
@@ -255,3 +233,20 @@ def format_table(result: dict[str, float], classes: Sequence[str]) -> str:
         present = f"{result['classes with objects']:.0f} of {len(classes) - 1} classes"
         lines.append(f"({present} have objects; the others count 0 in mAP^r, as in the original)")
     return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class SdsEvaluator:
+    """mAP^r of a data set's images at mask IoU 0.5 and 0.7, which FCIS reports on VOC; see `evaluate_sds`."""
+
+    entries: Sequence[Entry]
+    classes: Sequence[str]
+    binary_thresh: float = 0.4
+
+    def evaluate(self, detections: Sequence[Detections], folder: str) -> dict[str, float]:
+        """Scores by name; nothing is written to `folder`."""
+        return evaluate_sds(self.entries, self.classes, detections, self.binary_thresh)
+
+    def table(self, scores: dict[str, float]) -> str:
+        """AP^r per class and their mean, in percent."""
+        return format_table(scores, self.classes)

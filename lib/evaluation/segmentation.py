@@ -13,8 +13,8 @@ from typing import Mapping, Sequence
 import numpy as np
 
 from fullconv.lib.dataset.segmentation.base import SegmentationSet
+from fullconv.lib.dataset.segmentation.palette import write_palette_png
 from fullconv.lib.evaluation.sanity import EvaluationError
-from fullconv.lib.visualize.segmentation import write_palette_png
 
 
 def confusion_matrix(truth: np.ndarray, prediction: np.ndarray, num_classes: int) -> np.ndarray:
@@ -92,7 +92,7 @@ def scores(matrix: np.ndarray) -> Scores:
     )
 
 
-def _divide(a, b) -> np.ndarray:
+def _divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.true_divide(a, b)
 
@@ -136,7 +136,7 @@ class SegmentationEvaluator:
             self.matrices[task] += counts[task]
             self.losses[task] += float((losses or {}).get(task, 0.0))
             if self.output_dir is not None:
-                self._write(task, self.dataset.image_ids[index], prediction)
+                self._write(self.output_dir, task, self.dataset.image_ids[index], prediction)
         self.images += 1
 
     def _count(self, index: int, task: str, prediction: np.ndarray) -> np.ndarray:
@@ -146,8 +146,8 @@ class SegmentationEvaluator:
         except EvaluationError as error:
             raise EvaluationError(f"image {self.dataset.image_ids[index]}, {task}: {error}") from None
 
-    def _write(self, task: str, image_id: str, prediction: np.ndarray) -> None:
-        folder = os.path.join(self.output_dir, task) if len(self.dataset.tasks) > 1 else self.output_dir
+    def _write(self, folder: str, task: str, image_id: str, prediction: np.ndarray) -> None:
+        folder = os.path.join(folder, task) if len(self.dataset.tasks) > 1 else folder
         os.makedirs(folder, exist_ok=True)
         write_palette_png(os.path.join(folder, f"{image_id}.png"), prediction)
 

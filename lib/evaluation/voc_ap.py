@@ -25,6 +25,23 @@ def precision_recall(true_positive: np.ndarray, num_gt: int) -> tuple[np.ndarray
     return precision, recall
 
 
+def first_hits(best_iou: np.ndarray, best_gt: np.ndarray, threshold: float) -> np.ndarray:
+    """Which detections of a class are true positives, (D,) bool.
+
+    The first to reach an object takes it; a later one is false even if another object would do (VOC development kit).
+
+    Args:
+        best_iou: (D,) largest overlap with an object of the image, in descending score order.
+        best_gt: (D,) number of that object, unique over all images.
+        threshold: least overlap that counts.
+    """
+    hit = np.flatnonzero(best_iou >= threshold)
+    _, first = np.unique(best_gt[hit], return_index=True)
+    true_positive = np.zeros(len(best_iou), dtype=bool)
+    true_positive[hit[first]] = True
+    return true_positive
+
+
 def eleven_point_ap(recall: np.ndarray, precision: np.ndarray) -> float:
     """Mean over recall 0, 0.1, ..., 1 of the best precision at or beyond it (VOC 2007 development kit).
 

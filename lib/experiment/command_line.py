@@ -1,103 +1,129 @@
-"""What every experiment script shares: options, the run's folder, seeds, logs."""
+"""The command line of all `<method>_end2end_*.py` scripts: options, configuration, devices, stages, foreseen errors."""
 
 from __future__ import annotations
 
 import argparse
 import errno
 import logging
-import os
-import random
-import re
-from pathlib import Path
-from typing import Any, Callable, List, NamedTuple, Optional, Sequence
+from dataclasses import dataclass
+from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple
 
 import mxnet as mx
-import numpy as np
 
 from fullconv.lib.core.checkpoint import CheckpointError
 from fullconv.lib.core.devices import parse_devices
 from fullconv.lib.core.engine import DivergedError
-from fullconv.lib.core.loader import LoaderError
+from fullconv.lib.core.prefetch import LoaderError
 from fullconv.lib.experiment import config as base
+from fullconv.lib.experiment.settings import Settings
 
 FORESEEN = (ValueError, OSError, ImportError, CheckpointError, DivergedError, LoaderError)
 """Errors whose text says what is wrong with files, options or data; anything else is a defect, with its traceback."""
 
+logger = logging.getLogger("fullconv")
+
+
+class Option(NamedTuple):
+    """A command-line option. With `key` it is another spelling of that configuration key, read and checked like it;
+    without, it is a switch of the run, `args.<name>`."""
+
+    name: str
+    help: str
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class Method:
+    """What the scripts need to know of a method. load: `config.load`. settings: of a resolved config.
+
+    frequent, gpus, devices: the configuration keys that the options of these names set. options: its own ones. An
+    option that a method does not have is refused, never taken and ignored.
+    """
+
+    name: str
+    load: Callable[..., Any]
+    settings: Callable[[Any], Settings]
+    frequent: str = "default.frequent"
+    gpus: str = "gpus"
+    devices: str = "default.devices"
+    options: Tuple[Option, ...] = ()
+
+    def all_options(self) -> Tuple[Option, ...]:
+        """The options of all methods, then its own."""
+        return (
+            Option("frequent", "batches between two log lines", self.frequent),
+            Option("gpus", "GPU numbers, for example 0,1", self.gpus),
+            Option("devices", "cpu, cpu:N for N devices on the processor, or gpu:0,1", self.devices),
+            Option("vis", "also write a picture of every tested image"),
+            Option("shuffle", "test the images in random order"),
+            Option("resume", "go on from the newest valid checkpoint"),
+            *self.options,
+        )
+
 
 class Run(NamedTuple):
-    """One run of an experiment: its options, resolved config and devices."""
+    """One run of an experiment: its options, resolved config, settings and devices."""
 
     args: argparse.Namespace
     config: Any
+    settings: Settings
     contexts: List[mx.Context]
 
 
-def parser(description: str) -> argparse.ArgumentParser:
-    """The options of all `<method>_end2end_*.py` scripts; the originals' first, ours after."""
-    options = argparse.ArgumentParser(description=description)
+def parser(method: Method, description: str) -> argparse.ArgumentParser:
+    """The options of a method's scripts; the originals' names where they had one."""
+    # Abbreviations would turn an option that this method lacks into one that it has.
+    options = argparse.ArgumentParser(description=description, allow_abbrev=False)
     options.add_argument("--cfg", required=True, help="experiment configuration, a yaml file")
-    options.add_argument("--frequent", type=int, help="batches between two log lines (default: the yaml's)")
-    options.add_argument("--vis", action="store_true", help="also write a picture of every tested image")
-    options.add_argument("--ignore_cache", action="store_true", help="test again even if detections are on disk")
-    options.add_argument("--thresh", type=float, help="least score of a detection without mask voting (default 1e-3)")
-    options.add_argument("--shuffle", action="store_true", help="test the images in random order")
-    options.add_argument("--gpus", help="GPU numbers, for example 0,1 (default: the yaml's gpus)")
-    options.add_argument("--devices", help="cpu, cpu:N for N devices on the processor, or gpu:0,1")
-    options.add_argument("--resume", action="store_true", help="go on from the newest valid checkpoint")
+    for option in method.all_options():
+        if option.key:
+            help_text = f"{option.help} (sets {option.key})"
+            options.add_argument(f"--{option.name}", metavar="VALUE", help=help_text)
+        else:
+            options.add_argument(f"--{option.name}", action="store_true", help=option.help)
     base.add_config_arguments(options)
     return options
 
 
-def start(load: Callable[..., Any], description: str, argv: Optional[Sequence[str]] = None) -> Run:
-    """Parse the command line, resolve the config with `load(path, overrides)` and choose devices.
+def overrides(method: Method, args: argparse.Namespace) -> List[Tuple[str, str]]:
+    """(key, value) pairs that the options stand for, behind those of --set and of the last words."""
+    pairs = base.overrides_from(args)
+    for option in method.all_options():
+        value = getattr(args, option.name)
+        if option.key and value is not None:
+            pairs += base.parse_overrides([option.key, value])
+            if option.name == "gpus":  # asked for by name: no processor stands in for them
+                pairs += base.parse_overrides([method.devices, f"gpu:{value}"])
+    return pairs
+
+
+def start(method: Method, description: str, argv: Optional[Sequence[str]] = None) -> Run:
+    """Parse the command line, resolve the config and choose devices.
 
     A bad option, config or device ends the program with its message and exit code 2.
     """
-    options = parser(description)
+    options = parser(method, description)
     args = options.parse_args(argv)
     try:
-        config = load(args.cfg, base.overrides_from(args))
-        if args.frequent is not None:
-            config.default.frequent = args.frequent
-        if args.thresh is not None:
-            config.TEST.thresh = args.thresh
-        if args.gpus is not None:
-            config.gpus, config.default.devices = args.gpus, f"gpu:{args.gpus}"
-        if args.devices is not None:
-            config.default.devices = args.devices
-        contexts = parse_devices(config.gpus, config.default.devices)
+        config = method.load(args.cfg, overrides(method, args))
+        settings = method.settings(config)
+        contexts = parse_devices(settings.gpus, settings.devices)
     except (ValueError, FileNotFoundError) as error:
         options.exit(2, f"{error}\n")
-    return Run(args, config, contexts)
+    return Run(args, config, settings, contexts)
 
 
-def seed_all(seed: int) -> None:
-    """Seed Python, numpy and MXNet."""
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    mx.random.seed(seed)
-
-
-def output_folder(config: Any, cfg_path: str, image_sets: str) -> Path:
-    """`<output_path>/<yaml base name>/<image sets joined by _>`, created."""
-    name = os.path.splitext(os.path.basename(cfg_path))[0]
-    sets = re.sub(r"\[:(\d+)\]", r"_first\1", "_".join(image_sets.split("+")))
-    folder = Path(config.output_path or "./output") / name / sets
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def main(load: Callable[..., Any], description: str, *stages: Callable[[Run], Any]) -> None:
+def main(method: Method, description: str, *stages: Callable[[Run], Any]) -> None:
     """Run the stages in order. A foreseen error ends the program with its message, without a traceback, as exit 1."""
-    run = start(load, description)
+    run = start(method, description)
     try:
         for stage in stages:
             stage(run)
     except FORESEEN as error:
-        logging.getLogger("fullconv").error("%s: %s", type(error).__name__, explain(error))
+        logger.error("%s: %s", type(error).__name__, explain(error))
         raise SystemExit(1) from None
     except KeyboardInterrupt:
-        logging.getLogger("fullconv").error("interrupted; --resume goes on from the last finished epoch")
+        logger.error("interrupted; --resume goes on from the last finished epoch")
         raise SystemExit(130) from None
 
 

@@ -216,8 +216,8 @@ def _nearest(root: Mapping[str, Any], path: Tuple[str, ...], key: str) -> str:
         match = difflib.get_close_matches(key.lower(), names, n=1, cutoff=0.6)
         if match:
             return f"did you mean {names[match[0]]}?"
-    names = {name[len(prefix) :].split(".")[0]: None for name in known if name.startswith(prefix)}
-    return f"known keys here: {', '.join(names)}"
+    here = dict.fromkeys(name[len(prefix) :].split(".")[0] for name in known if name.startswith(prefix))
+    return f"known keys here: {', '.join(here)}"
 
 
 def _convert(value: Any, default: Any) -> Any:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
+from typing import Dict, Mapping, Optional, Sequence, Tuple
 
 import mxnet as mx
+from easydict import EasyDict
 
 from fullconv.lib.core import checkpoint
 from fullconv.lib.core.engine import Progress, fit
+from fullconv.lib.core.loader import EpochLoader
 from fullconv.lib.core.matching import match_params
 from fullconv.lib.core.metric import MetricSet
+from fullconv.lib.core.schedule import Schedule
 from fullconv.lib.core.trainer import Trainer
-from fullconv.lib.experiment import command_line as experiment
 from fullconv.lib.experiment import config as base
-from fullconv.lib.utils import atomic
+from fullconv.lib.experiment.class_file import write_classes
+from fullconv.lib.experiment.settings import Settings
 from fullconv.lib.utils.logger import RunLogger
 from fullconv.lib.visualize.curves import write_curves
 
@@ -22,30 +25,34 @@ from fullconv.lib.visualize.curves import write_curves
 class Session:
     """Logs, checkpoints and the loop around a trainer.
 
-    A method's session sets `symbol`, `trainer` and `loader` (see `lib.core.engine.fit`) in its constructor and says in
-    `start_weights` what training starts from. Beside the checkpoints `<prefix>-NNNN.params` stand the resolved
-    config and the class names.
+    A method's session sets `symbol`, `trainer` and `loader` in its constructor and says in `start_weights` what
+    training starts from. Beside the checkpoints `<prefix>-NNNN.params` stand the resolved config and the class names.
 
-    name: of the log files. prefix: of the checkpoints. classes: suffix of the file name -> class names,
-    as {"": [...]} for `<prefix>-classes.txt`.
+    config: resolved, only to be saved. name: of the log files. prefix: of the checkpoints. classes: suffix of the file
+    name -> class names, as {"": [...]} for `<prefix>-classes.txt`.
     """
 
     symbol: mx.sym.Symbol
     trainer: Trainer
-    loader: Any
+    loader: EpochLoader
     units: Mapping[str, Tuple[str, int]] = {}
     """What an array's first axis counts, for the message about a checkpoint that does not fit (`match_params`)."""
 
-    def __init__(self, config, name: str, prefix: Path, classes: Mapping[str, Sequence[str]]) -> None:
-        self.config, self.prefix, self.classes = config, Path(prefix), classes
-        experiment.seed_all(config.TRAIN.seed)
-        self.logger = RunLogger(self.prefix.parent, name, config.default.tensorboard)
+    def __init__(
+        self,
+        settings: Settings,
+        config: EasyDict,
+        name: str,
+        prefix: Path,
+        classes: Mapping[str, Sequence[str]],
+    ) -> None:
+        self.settings, self.config, self.prefix, self.classes = settings, config, Path(prefix), classes
+        self.logger = RunLogger(self.prefix.parent, name, settings.tensorboard)
 
     def describe(self) -> None:
         """Class names and resolved config beside the checkpoints, for the demo and for people."""
         for suffix, names in self.classes.items():
-            file = self.prefix.with_name(f"{self.prefix.name}-classes{suffix}.txt")
-            atomic.write_text(str(file), "\n".join(names) + "\n")
+            write_classes(self.prefix, names, suffix)
         base.save(self.config, str(self.prefix.with_name(f"{self.prefix.name}-config.yaml")))
 
     def start_weights(self) -> None:
@@ -65,7 +72,7 @@ class Session:
         shapes = self.trainer.param_shapes()
         params = match_params(shapes, state.arg_params, state.aux_params, units=self.units, source=state.path)
         self.trainer.set_params(*params)
-        self.trainer.set_momentum(state.momentum)
+        self.trainer.set_optimizer_state(state.momentum)
         self.trainer.num_update = state.progress["num_update"]
         self.logger.info(f"resumed from {state.path} after update {self.trainer.num_update}")
         return state.epoch
@@ -78,8 +85,8 @@ class Session:
         args, aux = self.trainer.get_params()
         checkpoint.save_params(prefix, epoch + 1, self.symbol, {**args, **self.derived_params(args)}, aux)
         progress = {"num_update": self.trainer.num_update}
-        checkpoint.save_state(prefix, epoch + 1, self.trainer.get_momentum(), progress, (args, aux))
-        checkpoint.prune(prefix, self.config.default.checkpoint_keep)
+        checkpoint.save_state(prefix, epoch + 1, self.trainer.get_optimizer_state(), progress, (args, aux))
+        checkpoint.prune(prefix, self.settings.checkpoint_keep)
         self.logger.info(f"saved {checkpoint.params_path(prefix, epoch + 1)}")
         write_curves(self.logger.jsonl_path, f"{prefix}-curves.png")
 
@@ -87,7 +94,7 @@ class Session:
         self,
         metrics: MetricSet,
         output_names: Sequence[str],
-        schedule: Callable[[int], float],
+        schedule: Schedule,
         epochs: range,
         images_per_update: int,
     ) -> None:
@@ -95,6 +102,17 @@ class Session:
         if self.trainer.worker[0] == 0:
             self.describe()
         updates = len(epochs) * (len(self.loader) // self.trainer.batches_per_step)
-        frequent = self.config.default.frequent
+        frequent = self.settings.frequent
         progress = Progress(self.logger.info, self.logger.record, frequent, images_per_update, updates)
-        fit(self.trainer, self.loader, metrics, output_names, schedule, epochs, progress, self.save, self.logger.info)
+        fit(
+            self.trainer,
+            self.loader,
+            metrics,
+            output_names,
+            schedule,
+            epochs,
+            progress,
+            self.save,
+            self.logger.info,
+            self.settings.seed,
+        )

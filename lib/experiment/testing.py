@@ -1,12 +1,17 @@
-"""What testing shares between methods: which checkpoint, several devices in turn, where the time goes."""
+"""What testing shares between methods: which checkpoint, in which order, what is logged, how many pictures."""
 
 from __future__ import annotations
 
-import time
-from collections import deque
-from typing import Any, Callable, Dict, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Callable, Iterator, List, Sequence, Tuple
 
 from fullconv.lib.core import checkpoint
+from fullconv.lib.core.inference import Device, StepClock, infer
+from fullconv.lib.experiment.command_line import Run
+from fullconv.lib.utils.logger import RunLogger
+
+GALLERY_IMAGES = 32
+"""Pictures written without --vis; with it, every tested image gets one."""
 
 
 def epoch_to_test(prefix: str, wanted: int, script: str) -> int:
@@ -23,44 +28,32 @@ def epoch_to_test(prefix: str, wanted: int, script: str) -> int:
     return epoch
 
 
-def in_turn(
-    devices: Sequence[Any],
-    items: Iterable[Any],
-    start: Callable[[Any, Any], Any],
-    finish: Callable[[Any, Any], Any],
-) -> Iterator[Any]:
-    """`finish(device, start(device, item))` for every item, in order, dealt to the devices in turn.
+class TestRun:
+    """One network on one image set. folder: of the results. name: of the log file."""
 
-    `start` only queues work. One item per device is under way while an earlier one is finished.
-    """
-    flying: deque = deque()
-    for turn, item in enumerate(items):
-        device = devices[turn % len(devices)]
-        flying.append((device, start(device, item)))
-        if len(flying) > len(devices):
-            yield finish(*flying.popleft())
-    while flying:
-        yield finish(*flying.popleft())
+    __test__ = False  # pytest would take it for tests
 
+    def __init__(self, run: Run, folder: Path, name: str) -> None:
+        self.args, self.settings, self.contexts, self.folder = run.args, run.settings, run.contexts, folder
+        self.logger = RunLogger(folder, name, False)
 
-class StepClock:
-    """Seconds per image spent waiting for data, for the network and in post-processing; a line now and then."""
+    def order(self, sizes: Sequence[Tuple[int, int]]) -> List[int]:
+        """Images of one size together, because every new size costs a binding; --shuffle permutes them, slower."""
+        if self.args.shuffle:
+            return self.settings.generator().permutation(len(sizes)).tolist()
+        return sorted(range(len(sizes)), key=sizes.__getitem__)
 
-    def __init__(self, total: int, frequent: int, log: Callable[[str], None]) -> None:
-        self.total, self.frequent, self.log = total, max(1, frequent), log
-        self.seconds: Dict[str, float] = {"data": 0.0, "net": 0.0, "post": 0.0}
-        self.done = 0
-        self.last = time.time()
+    def results(
+        self,
+        devices: Sequence[Device],
+        sizes: Sequence[Tuple[int, int]],
+        load: Callable[[int], Any],
+        name: Callable[[int], str],
+    ) -> Iterator[Tuple[int, Any]]:
+        """(index, result) of every image, see `lib.core.inference.infer`. sizes: (height, width) of each."""
+        clock = StepClock(len(sizes), self.settings.frequent, self.logger.info)
+        return infer(devices, self.order(sizes), load, clock, self.settings.num_workers, name)
 
-    def lap(self, part: str) -> None:
-        """Book the time since the last lap to `part`."""
-        now = time.time()
-        self.seconds[part] += now - self.last
-        self.last = now
-
-    def count(self) -> None:
-        """One image is finished."""
-        self.done += 1
-        if self.done % self.frequent == 0 or self.done == self.total:
-            parts = " ".join(f"{name} {spent / self.done:.4f}s" for name, spent in self.seconds.items())
-            self.log(f"testing {self.done}/{self.total} {parts}")
+    def picture_count(self, images: int) -> int:
+        """How many of the images are drawn."""
+        return images if self.args.vis else min(GALLERY_IMAGES, images)

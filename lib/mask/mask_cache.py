@@ -1,9 +1,8 @@
 """Instance masks of one image on disk: a hickle file per image, an in-memory store in front of it.
 
 The file name is a digest of what the masks are made from, so an edited annotation never meets an old cache.
-A cache file is only a copy: missing or damaged ones are rebuilt from the entry's `mask_source`. Files hold
-one bool array (n, h, w); they are read with h5py, so the type names that hickle stores beside it are never
-unpickled.
+A cache file is only a copy: missing or damaged ones are rebuilt from their source. Files hold one bool array
+(n, h, w); they are read with h5py, so the type names that hickle stores beside it are never unpickled.
 """
 
 from __future__ import annotations
@@ -13,11 +12,13 @@ import os
 import threading
 import warnings
 from collections import OrderedDict
-from typing import Any, Callable, Mapping
+from dataclasses import dataclass
 
 import h5py
 import hickle
 import numpy as np
+
+from fullconv.lib.structures.entry import Masks
 
 VERSION = b"1"  # change it when the meaning of a cache file changes
 MEMORY_BYTES = 256 * 2**20
@@ -26,11 +27,14 @@ _hickle_lock = threading.Lock()  # hickle's type tables are not made for threads
 
 
 class MaskCacheError(ValueError):
-    """A mask cache file that is missing or is not one bool array, or masks that do not fit their entry."""
+    """A mask cache file that is missing or is not one bool array, or masks that do not fit their image."""
 
 
 class MaskStore:
-    """Recently used masks, one bit per pixel, at most `capacity` bytes; safe to share between threads."""
+    """Recently used masks, one bit per pixel, at most `capacity` bytes; safe to share between threads.
+
+    A data set has one for all its images, so that what it holds goes when the data set goes.
+    """
 
     def __init__(self, capacity: int = MEMORY_BYTES) -> None:
         self.capacity, self.size = capacity, 0
@@ -63,9 +67,6 @@ class MaskStore:
             self.size -= self._items.pop(key)[0].nbytes
 
 
-_store = MaskStore()
-
-
 def cache_path(folder: str, *content: bytes | str) -> str:
     """Path of the cache file for masks made from `content` (file bytes, sizes, annotation text, ...)."""
     digest = hashlib.sha256(VERSION)
@@ -75,40 +76,51 @@ def cache_path(folder: str, *content: bytes | str) -> str:
     return os.path.join(folder, digest.hexdigest()[:40] + ".hkl")
 
 
-def load_masks(entry: Mapping[str, Any], store: MaskStore = _store) -> np.ndarray:
-    """Masks of a roidb entry: (n, height, width) bool, in the frame of its boxes (mirrored when flipped).
+@dataclass(frozen=True, eq=False)
+class CachedMasks:
+    """Masks of one image that are made once: kept in `store`, else read from the file `path`, else made by `source`.
 
-    Raises MaskCacheError: the cache is unusable and the entry has no `mask_source` to rebuild it from, or
-    the masks made from the annotations are not of the entry's count and size.
+    shape: (n, height, width) that they must have.
     """
-    shape = (len(entry["boxes"]), int(entry["height"]), int(entry["width"]))
-    path = entry["masks"]
-    if path is None:
-        return np.zeros((0,) + shape[1:], bool)
-    masks = store.get(path)
-    if masks is None or masks.shape != shape:
-        masks = _read_or_build(path, shape, entry.get("mask_source"))
-        store.put(path, masks)
-    return np.ascontiguousarray(masks[:, :, ::-1]) if entry["flipped"] else masks
 
+    source: Masks
+    path: str
+    shape: tuple[int, int, int]
+    store: MaskStore
 
-def _read_or_build(path: str, shape: tuple[int, ...], source: Callable[[], np.ndarray] | None) -> np.ndarray:
-    if source is None or os.path.exists(path):
+    def load(self) -> np.ndarray:
+        """(n, h, w) bool, a copy of the caller's own.
+
+        Warns of a damaged file, which is written again, and of one that cannot be written. Raises MaskCacheError: the
+        masks made from the annotations are not of `shape`.
+        """
+        if not self.shape[0]:
+            return np.zeros(self.shape, bool)
+        masks = self.store.get(self.path)
+        if masks is None or masks.shape != self.shape:
+            masks = self._read_or_build()
+            self.store.put(self.path, masks)
+        return masks
+
+    def _read_or_build(self) -> np.ndarray:
+        if os.path.exists(self.path):
+            try:
+                return read_masks(self.path, self.shape)
+            except MaskCacheError as error:
+                warnings.warn(f"{error}: rebuilding it from the annotations", stacklevel=3)
+        masks = self.source.load()
+        if masks.shape != self.shape:
+            raise MaskCacheError(
+                f"the annotations give masks of shape {masks.shape}, the entry of {self.path} needs {self.shape}"
+            )
+        masks = masks.astype(bool, copy=False)
         try:
-            return read_masks(path, shape)
-        except MaskCacheError as error:
-            if source is None:
-                raise
-            warnings.warn(f"{error}: rebuilding it from the annotations", stacklevel=3)
-    masks = np.asarray(source())
-    if masks.shape != shape:
-        raise MaskCacheError(f"the annotations give masks of shape {masks.shape}, the entry of {path} needs {shape}")
-    masks = masks.astype(bool, copy=False)
-    try:
-        write_masks(path, masks)
-    except OSError as error:
-        warnings.warn(f"mask cache {path} cannot be written ({error}): free space or change root_path", stacklevel=3)
-    return masks
+            write_masks(self.path, masks)
+        except OSError as error:
+            warnings.warn(
+                f"mask cache {self.path} cannot be written ({error}): free space or change root_path", stacklevel=3
+            )
+        return masks
 
 
 def read_masks(path: str, shape: tuple[int, ...] | None = None) -> np.ndarray:

@@ -56,12 +56,11 @@ def fcis_head_composed(
 ) -> Tuple[Array, Array, Array]:
     """The same three outputs from the single operators, as the original's test graph puts them together."""
     f = mx.sym if isinstance(rois, mx.sym.Symbol) else mx.nd
-    pool = {"spatial_scale": spatial_scale, "group_size": group_size, "pooled_size": pooled_size}
-    pooled = psroi_pooling(cls_seg, rois, output_dim=2 * num_classes, **pool)
+    pooled = psroi_pooling(cls_seg, rois, spatial_scale, 2 * num_classes, pooled_size, group_size)
     cls_prob = f.SoftmaxActivation(_average(f, group_max(pooled, num_classes), num_classes))
     best = f.Reshape(cls_prob, shape=(-1, num_classes, 1, 1))
     seg_pred = group_pick(group_softmax(pooled, num_classes), best, num_classes, pick_type="Score_Pick")
-    bbox_pred = _average(f, psroi_pooling(bbox, rois, output_dim=num_reg, **pool), num_reg)
+    bbox_pred = _average(f, psroi_pooling(bbox, rois, spatial_scale, num_reg, pooled_size, group_size), num_reg)
     return cls_prob, bbox_pred, seg_pred
 
 

@@ -48,8 +48,10 @@ def _fcis_head() -> bool:
 
 def _proposal() -> bool:
     scores, deltas = mx.nd.ones((1, 2, 4, 4)), mx.nd.zeros((1, 4, 4, 4))
-    options = {"scales": (2,), "ratios": (1,), "rpn_pre_nms_top_n": 16, "rpn_post_nms_top_n": 20}
-    rois = proposal(scores, deltas, mx.nd.array([[64, 64, 1]]), mx.nd.zeros((1, 1)), **options).asnumpy()
+    im_info, seed = mx.nd.array([[64, 64, 1]]), mx.nd.zeros((1, 1))
+    rois = proposal(
+        scores, deltas, im_info, seed, scales=(2,), ratios=(1,), rpn_pre_nms_top_n=16, rpn_post_nms_top_n=20
+    ).asnumpy()
     return rois.shape == (20, 5) and rois.min() == 0 and rois.max() == 63
 
 
@@ -64,8 +66,8 @@ def _proposal_annotator() -> bool:
 def _box_annotator_ohem() -> bool:
     scores, labels = mx.nd.array([[0, 9], [0, 0], [9, 0]]), mx.nd.ones((3,))
     masks, boxes = mx.nd.zeros((3, 2, 2, 2)), mx.nd.zeros((3, 8))
-    options = {"roi_per_img": 2}
-    kept = box_annotator_ohem(scores, masks, boxes, labels, -mx.nd.ones((3, 1, 2, 2)), boxes, boxes, **options)[0]
+    targets = -mx.nd.ones((3, 1, 2, 2))
+    kept = box_annotator_ohem(scores, masks, boxes, labels, targets, boxes, boxes, roi_per_img=2)[0]
     return kept.asnumpy().ravel().tolist() == [-1, 1, 1]
 
 

@@ -18,15 +18,15 @@ def generate_anchors(
     Returns:
         (len(ratios) * len(scales), 4) float64, ratio outer and scale inner.
     """
-    ratios, scales = np.asarray(ratios, dtype=np.float64), np.asarray(scales, dtype=np.float64)
-    widths = np.round(np.sqrt(base_size * base_size / ratios))
-    heights = np.round(widths * ratios)
+    shapes = np.asarray(ratios, dtype=np.float64)
+    widths = np.round(np.sqrt(base_size * base_size / shapes))
+    heights = np.round(widths * shapes)
     # Centring twice, first the rounded ratio box and then the scaled one, is the original's arithmetic.
     centre = 0.5 * (base_size - 1)
     half_sides = 0.5 * (np.stack([widths, heights], axis=1) - 1)
     low, sides = centre - half_sides, np.stack([widths, heights], axis=1)
     centres = (low + 0.5 * (sides - 1))[:, np.newaxis, :]
-    scaled = 0.5 * (sides[:, np.newaxis, :] * scales[:, np.newaxis] - 1)
+    scaled = 0.5 * (sides[:, np.newaxis, :] * np.asarray(scales, dtype=np.float64)[:, np.newaxis] - 1)
     return np.concatenate([centres - scaled, centres + scaled], axis=2).reshape(-1, 4)
 
 

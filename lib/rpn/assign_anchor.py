@@ -114,7 +114,7 @@ def assign_anchor(
         labels = _label_by_overlap(overlaps, cfg)
         targets = encode_boxes(inside, gt_boxes[overlaps.argmax(axis=1), :4])
     _subsample(labels, cfg, rng)
-    weights = np.where(labels[:, np.newaxis] == 1, np.float32(cfg.bbox_weights), np.float32(0))
+    weights = np.where(labels[:, np.newaxis] == 1, np.array(cfg.bbox_weights, np.float32), np.float32(0))
 
     shape = (height, width, len(cfg.ratios) * len(cfg.scales))
     return {

@@ -14,12 +14,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
-from PIL import Image
 
-from fullconv.lib.dataset.image import image_size
-from fullconv.lib.dataset.segmentation.base import SegmentationSet, add_arguments, check_range, from_arguments
+from fullconv.lib.dataset.image import image_size, open_picture
+from fullconv.lib.dataset.registry import SEGMENTATION, add_arguments, segmentation_from
+from fullconv.lib.dataset.segmentation.base import SegmentationSet, check_range
 from fullconv.lib.dataset.segmentation.label_files import VOID
-from fullconv.lib.visualize.segmentation import make_palette
+from fullconv.lib.dataset.segmentation.palette import make_palette
 
 
 @dataclass
@@ -110,7 +110,7 @@ def _used_colours(path: str) -> dict[int, tuple[int, ...]]:
     """Index -> colour of the indices a palette PNG uses; empty for other labels."""
     if not path.endswith(".png"):
         return {}
-    with Image.open(path) as image:
+    with open_picture(path) as image:
         if image.mode != "P":
             return {}
         palette = np.array(image.getpalette("RGB")).reshape(-1, 3)
@@ -148,12 +148,12 @@ def format_report(report: Report, show: int = 20) -> str:
 def main(argv: list[str] | None = None) -> int:
     """Command line; the number of problems decides the exit status."""
     parser = argparse.ArgumentParser(description="Check a segmentation set: files, sizes, label values, palettes.")
-    add_arguments(parser)
+    add_arguments(parser, SEGMENTATION)
     parser.add_argument("--decode", action="store_true", help="read every image whole, not only its header")
     parser.add_argument("--show", type=int, default=20, help="problems to print of each task")
     args = parser.parse_args(argv)
     try:
-        dataset = from_arguments(args)
+        dataset = segmentation_from(args)
     except ValueError as error:
         print(f"PROBLEM: {error}")
         return 1

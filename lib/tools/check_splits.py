@@ -18,7 +18,7 @@ import argparse
 import os
 from dataclasses import dataclass
 
-from fullconv.lib.dataset.detection.imdb import DatasetError
+from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.segmentation.label_files import read_list
 
 

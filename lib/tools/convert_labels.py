@@ -13,9 +13,10 @@ import argparse
 import os
 from typing import Iterator
 
-from fullconv.lib.dataset.detection.imdb import DatasetError
-from fullconv.lib.dataset.segmentation.base import SegmentationSet, add_arguments, from_arguments
-from fullconv.lib.visualize.segmentation import write_palette_png
+from fullconv.lib.dataset.errors import DatasetError
+from fullconv.lib.dataset.registry import SEGMENTATION, add_arguments, segmentation_from
+from fullconv.lib.dataset.segmentation.base import SegmentationSet
+from fullconv.lib.dataset.segmentation.palette import write_palette_png
 
 
 def convert(dataset: SegmentationSet, out: str, task: str = "", instances: bool = False) -> Iterator[str]:
@@ -23,12 +24,13 @@ def convert(dataset: SegmentationSet, out: str, task: str = "", instances: bool 
 
     Raises DatasetError: a label that cannot be right, a set without instances. OSError: the folder cannot be written.
     """
-    if instances and not hasattr(dataset, "read_instances"):
+    read_instances = getattr(dataset, "read_instances", None)
+    if instances and read_instances is None:
         raise DatasetError(f"{dataset.name} has no instance maps: leave --instances out")
     os.makedirs(out, exist_ok=True)
     for index, image_id in enumerate(dataset.image_ids):
-        if instances:
-            labels = dataset.read_instances(index)
+        if instances and read_instances is not None:
+            labels = read_instances(index)
         else:
             labels = dataset.read_label(index, task or next(iter(dataset.tasks)))
         path = os.path.join(out, f"{image_id}.png")
@@ -39,14 +41,14 @@ def convert(dataset: SegmentationSet, out: str, task: str = "", instances: bool 
 def main(argv: list[str] | None = None) -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description="Write a set's labels as index PNGs.")
-    add_arguments(parser)
+    add_arguments(parser, SEGMENTATION)
     parser.add_argument("--out", required=True, help="folder to write <id>.png to")
     parser.add_argument("--task", default="", help="siftflow: sem or geo")
     parser.add_argument("--instances", action="store_true", help="voc, sbd, shapes: instance ids instead of classes")
     args = parser.parse_args(argv)
     count = 0
     try:
-        dataset = from_arguments(args)
+        dataset = segmentation_from(args)
         for count, _ in enumerate(convert(dataset, args.out, args.task, args.instances), 1):
             if count % 100 == 0:
                 print(f"{count} of {len(dataset)}")

@@ -11,12 +11,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from typing import Mapping
+from functools import partial
+from typing import BinaryIO, Mapping
 
 import cv2
 import numpy as np
 
-from fullconv.lib.dataset.segmentation.base import SegmentationSet, add_arguments, from_arguments
+from fullconv.lib.dataset.registry import SEGMENTATION, add_arguments, segmentation_from
+from fullconv.lib.dataset.segmentation.base import SegmentationSet
 from fullconv.lib.dataset.segmentation.label_files import read_label_png
 from fullconv.lib.evaluation.sanity import EvaluationError
 from fullconv.lib.evaluation.segmentation import SegmentationEvaluator, format_table
@@ -40,9 +42,13 @@ def write_report(evaluator: SegmentationEvaluator, folder: str) -> None:
         numbers[task] = {**values, "classes": classes, "confusion matrix": matrix.tolist()}
         atomic.write_text(os.path.join(folder, f"{task}.txt"), format_table(found, classes) + "\n")
         picture = cv2.imencode(".png", confusion_picture(matrix, classes))[1].tobytes()
-        atomic.write(os.path.join(folder, f"{task}_confusion.png"), lambda file, data=picture: file.write(data))
+        atomic.write(os.path.join(folder, f"{task}_confusion.png"), partial(_write, picture))
     summary = {"dataset": evaluator.dataset.name, "images": evaluator.images, "tasks": numbers}
     atomic.write_text(os.path.join(folder, "scores.json"), json.dumps(summary, indent=1, allow_nan=False) + "\n")
+
+
+def _write(data: bytes, file: BinaryIO) -> None:
+    file.write(data)
 
 
 def score_files(dataset: SegmentationSet, folders: Mapping[str, str]) -> SegmentationEvaluator:
@@ -67,12 +73,12 @@ def score_files(dataset: SegmentationSet, folders: Mapping[str, str]) -> Segment
 def main(argv: list[str] | None = None) -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description="Score segmentation predictions stored as index PNGs.")
-    add_arguments(parser)
+    add_arguments(parser, SEGMENTATION)
     parser.add_argument("--predictions", required=True, help="folder of <id>.png, or <task>/<id>.png")
     parser.add_argument("--out", default="", help="folder for scores.json, tables and confusion pictures")
     args = parser.parse_args(argv)
     try:
-        dataset = from_arguments(args)
+        dataset = segmentation_from(args)
         several = len(dataset.tasks) > 1
         folders = {t: os.path.join(args.predictions, t) if several else args.predictions for t in dataset.tasks}
         evaluator = score_files(dataset, folders)

@@ -8,21 +8,29 @@ from __future__ import annotations
 
 import hashlib
 import os
-from typing import BinaryIO, Callable, List
+from typing import Any, Callable, List, Protocol
+
+
+class Writable(Protocol):
+    """What a filler gets of a file."""
+
+    def write(self, data: Any) -> int:
+        """Append bytes."""
+        ...
 
 
 class _HashingFile:
     """A writable file that knows the sha256 of what went through it."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: Writable) -> None:
         self.file, self.digest = file, hashlib.sha256()
 
-    def write(self, data) -> int:
+    def write(self, data: Any) -> int:
         self.digest.update(data)
         return self.file.write(data)
 
 
-def write(path: str, fill: Callable[[BinaryIO], None], checksum: bool = False) -> str:
+def write(path: str, fill: Callable[[Writable], Any], checksum: bool = False) -> str:
     """Let `fill(file)` write the new content of `path`, and return its sha256 in hex.
 
     Whatever goes wrong before the rename leaves the old content in place and nothing else behind.

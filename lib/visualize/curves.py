@@ -113,7 +113,7 @@ def write_curves(log: str | Path, out: str | Path, title: str = "") -> Path | No
     return Path(out)
 
 
-def _panels(count: int):
+def _panels(count: int) -> tuple[Any, Any]:
     columns = math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
     size = (3.6 * columns, 2.6 * rows + 0.4)
@@ -123,7 +123,7 @@ def _panels(count: int):
     return figure, grid.flat
 
 
-def _draw(panel, key: str, steps: np.ndarray, values: np.ndarray) -> None:
+def _draw(panel: Any, key: str, steps: np.ndarray, values: np.ndarray) -> None:
     color = "#2a7f62" if "acc" in key.lower() else "#7a7a7a" if key == "lr" else "#c4512d"
     dots = {"marker": "o", "markersize": 3} if len(values) < 20 else {}
     panel.plot(steps, values, color=color, alpha=0.3, linewidth=0.8)

@@ -1,20 +1,23 @@
-"""Pictures of detections: masks, outlines, boxes and labels drawn on BGR images; needs no display."""
+"""Pictures of objects: masks, outlines, boxes and labels drawn on BGR images; needs no display."""
 
 from __future__ import annotations
 
 import colorsys
 from functools import lru_cache
-from typing import Sequence
+from typing import Sequence, Tuple
 
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+from fullconv.lib.structures.detections import Detections
 
 BLEND = 0.5  # share of the colour inside a mask
 GOLDEN_RATIO = 0.6180339887  # steps of it around the colour wheel keep neighbours apart
 CROWDED = 15  # labels are smaller where there are more
 CAPTION_BACKGROUND = (38, 34, 32)
 CAPTION_INK = (245, 245, 245)
+Rectangle = Tuple[float, float, float, float]
 
 
 def instance_colors(count: int) -> np.ndarray:
@@ -28,11 +31,22 @@ def instance_colors(count: int) -> np.ndarray:
 
 
 def draw_detections(
+    image: np.ndarray, found: Detections, classes: Sequence[str], binary_thresh: float = 0.4, blend: float = BLEND
+) -> np.ndarray:
+    """Draw the detections of an image (h, w, 3) uint8 BGR with class and score; classes: names, background first.
+
+    See `draw_instances`.
+    """
+    labels = [classes[label] for label in found.labels]
+    return draw_instances(image, found.boxes, labels, found.masks, found.scores, binary_thresh, blend)
+
+
+def draw_instances(
     image: np.ndarray,
     boxes: np.ndarray,
-    masks: np.ndarray,
     labels: Sequence[str],
-    thresh: float = 0.0,
+    masks: np.ndarray | None = None,
+    scores: np.ndarray | None = None,
     binary_thresh: float = 0.4,
     blend: float = BLEND,
 ) -> np.ndarray:
@@ -40,10 +54,11 @@ def draw_detections(
 
     Args:
         image: (h, w, 3) uint8 BGR; not changed.
-        boxes: (m, 4) or (m, 5), x1, y1, x2, y2 in pixels of the image with inclusive ends, and the score.
-        masks: (m, M, M) foreground probability inside the box, or (m, h, w) over the whole image.
+        boxes: (m, 4) x1, y1, x2, y2 in pixels of the image with inclusive ends; one that is not finite is left out.
         labels: m class names; the score is added where there is one.
-        thresh: least score that is drawn.
+        masks: (m, M, M) foreground probability inside the box, or (m, h, w) over the whole image; without them only
+            boxes are drawn.
+        scores: (m,); the best are labelled first, where labels want the same place.
         binary_thresh: least probability that belongs to the mask.
         blend: share of the colour inside a mask.
 
@@ -51,38 +66,47 @@ def draw_detections(
         (h, w, 3) uint8 BGR.
 
     Raises:
-        ValueError: no BGR image, or boxes, masks and labels of different numbers.
+        ValueError: no BGR image, or boxes, masks, scores and labels of different numbers.
     """
-    boxes, masks = _checked(image, boxes, masks, labels)
-    scores = boxes[:, 4] if boxes.shape[1] > 4 else np.ones(len(boxes))
-    usable = np.isfinite(boxes).all(axis=1) & (scores >= thresh)
-    ranked = [k for k in np.argsort(-scores, kind="stable") if usable[k]]
+    boxes = _checked(image, boxes, labels, masks, scores)
+    order = np.zeros(len(boxes)) if scores is None else -np.asarray(scores, np.float64)
+    usable = np.isfinite(boxes).all(axis=1) & np.isfinite(order)
+    ranked = [k for k in np.argsort(order, kind="stable") if usable[k]]
     colors = instance_colors(len(ranked))
     areas = (boxes[ranked, 2] - boxes[ranked, 0] + 1) * (boxes[ranked, 3] - boxes[ranked, 1] + 1)
     by_size = np.argsort(-areas, kind="stable")
     unit = line_unit(image.shape)
     canvas = image.astype(np.float32)
-    outlines = {}
-    for rank in by_size:
-        k = ranked[rank]
-        alpha, outlines[rank] = _mask_layers(masks[k], boxes[k], image.shape[:2], binary_thresh)
-        canvas += (alpha * blend)[..., None] * (colors[rank].astype(np.float32) - canvas)
+    outlines: dict[int, list[np.ndarray]] = {}
+    if masks is not None:
+        for rank in by_size:
+            k = ranked[rank]
+            alpha, outlines[rank] = _mask_layers(masks[k], boxes[k], image.shape[:2], binary_thresh)
+            canvas += (alpha * blend)[..., None] * (colors[rank].astype(np.float32) - canvas)
     canvas = canvas.round().astype(np.uint8)
     for rank in by_size:
-        _draw_outline(canvas, outlines[rank], boxes[ranked[rank]], colors[rank].tolist(), unit)
-    texts = [f"{labels[k]} {scores[k]:.2f}" if boxes.shape[1] > 4 else str(labels[k]) for k in ranked]
+        _draw_outline(canvas, outlines.get(rank, []), boxes[ranked[rank]], colors[rank].tolist(), unit)
+    texts = [str(labels[k]) if scores is None else f"{labels[k]} {scores[k]:.2f}" for k in ranked]
     return _draw_labels(canvas, boxes[ranked], texts, colors, unit)
 
 
-def _checked(image, boxes, masks, labels) -> tuple[np.ndarray, np.ndarray]:
+def _checked(
+    image: np.ndarray,
+    boxes: np.ndarray,
+    labels: Sequence[str],
+    masks: np.ndarray | None,
+    scores: np.ndarray | None,
+) -> np.ndarray:
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ValueError(f"need a BGR image (h, w, 3) of uint8, got {image.shape} of {image.dtype}")
-    if not len(boxes) == len(masks) == len(labels):
-        raise ValueError(f"{len(boxes)} boxes, {len(masks)} masks and {len(labels)} labels: need one each")
+    counts = {"boxes": len(boxes), "labels": len(labels)}
+    counts.update({name: len(a) for name, a in (("masks", masks), ("scores", scores)) if a is not None})
+    if len(set(counts.values())) > 1:
+        raise ValueError(f"{', '.join(f'{count} {name}' for name, count in counts.items())}: need one each")
     boxes = np.asarray(boxes, dtype=np.float64).reshape(len(boxes), -1 if len(boxes) else 4)
-    if boxes.shape[1] < 4:
-        raise ValueError(f"boxes have shape {boxes.shape}, expected (m, 4) or (m, 5)")
-    return boxes, np.asarray(masks)
+    if boxes.shape[1] != 4:
+        raise ValueError(f"boxes have shape {boxes.shape}, expected (m, 4)")
+    return boxes
 
 
 def line_unit(shape: Sequence[int]) -> float:
@@ -90,7 +114,9 @@ def line_unit(shape: Sequence[int]) -> float:
     return max(1.0, min(shape[:2]) / 480.0)
 
 
-def _mask_layers(mask, box, size, binary_thresh) -> tuple[np.ndarray, list[np.ndarray]]:
+def _mask_layers(
+    mask: np.ndarray, box: np.ndarray, size: tuple[int, ...], binary_thresh: float
+) -> tuple[np.ndarray, list[np.ndarray]]:
     """Coverage (h, w) float32 in 0..1 with soft edges, and contours (k, 1, 2) in 1/16 pixels."""
     if mask.shape == size:
         cover = (mask >= binary_thresh).astype(np.uint8)
@@ -122,7 +148,9 @@ def _contours(cover: np.ndarray, fine: int, origin: tuple[int, int]) -> list[np.
     return contours
 
 
-def _draw_outline(canvas, contours, box, color, unit) -> None:
+def _draw_outline(
+    canvas: np.ndarray, contours: list[np.ndarray], box: np.ndarray, color: list[int], unit: float
+) -> None:
     dark = [int(0.35 * v) for v in color]
     for thickness, ink in ((3 * unit, dark), (1.6 * unit, color)):
         cv2.polylines(canvas, contours, True, ink, max(1, round(thickness)), cv2.LINE_AA, shift=4)
@@ -131,15 +159,17 @@ def _draw_outline(canvas, contours, box, color, unit) -> None:
 
 
 @lru_cache(maxsize=32)
-def _font(size: int) -> ImageFont.ImageFont:
+def _font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
     return ImageFont.load_default(size)
 
 
-def _draw_labels(canvas, boxes, texts, colors, unit) -> np.ndarray:
+def _draw_labels(
+    canvas: np.ndarray, boxes: np.ndarray, texts: Sequence[str], colors: np.ndarray, unit: float
+) -> np.ndarray:
     """Label chips at the boxes' upper left corners, inside the image, the first ones choose their place."""
     picture = Image.fromarray(canvas[..., ::-1])
     draw, font = ImageDraw.Draw(picture), _font(round((13 if len(texts) <= CROWDED else 11) * unit))
-    taken: list[tuple[float, float, float, float]] = []
+    taken: list[Rectangle] = []
     for box, text, color in zip(boxes, texts, colors):
         left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
         padding = round(3 * unit)
@@ -153,7 +183,7 @@ def _draw_labels(canvas, boxes, texts, colors, unit) -> np.ndarray:
     return np.ascontiguousarray(np.asarray(picture)[..., ::-1])
 
 
-def _place(box, size, shape, taken) -> tuple[float, float, float, float]:
+def _place(box: np.ndarray, size: tuple[float, float], shape: tuple[int, ...], taken: Sequence[Rectangle]) -> Rectangle:
     """A rectangle of `size` near the box and inside the image, clear of those taken if any place is."""
     width, height = size
     x1, y1, x2, y2 = box[:4]
@@ -168,7 +198,7 @@ def _place(box, size, shape, taken) -> tuple[float, float, float, float]:
     return (free or rectangles)[0]
 
 
-def _meet(a, b) -> bool:
+def _meet(a: Rectangle, b: Rectangle) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 

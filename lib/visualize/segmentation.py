@@ -1,4 +1,4 @@
-"""Label maps as pictures: the VOC palette, palette PNGs, overlays and legends.
+"""Label maps as pictures: overlays and legends.
 
 A label map is (h, w) of integers, colours are R, G, B, and pictures are (h, w, 3) uint8 in the order their
 palette has.
@@ -10,31 +10,15 @@ from typing import Sequence
 
 import cv2
 import numpy as np
-from PIL import Image
 
-from fullconv.lib.utils import atomic
+from fullconv.lib.dataset.segmentation.palette import check_labels
 
 _FONT, _TEXT, _ROW = cv2.FONT_HERSHEY_SIMPLEX, 0.5, 24
 
 
-def make_palette(count: int) -> np.ndarray:
-    """The colour map of PASCAL VOC, (count, 3) uint8 R, G, B.
-
-    Bits 0, 1, 2 of a label become bit 7 of red, green, blue, the next three bits 6, and so on.
-    """
-    if not 0 < count <= 256:
-        raise ValueError(f"a palette has 1 to 256 colours, not {count}")
-    labels = np.arange(count)
-    palette = np.zeros((count, 3), np.int64)
-    for bit in range(3):
-        for channel in range(3):
-            palette[:, channel] |= (labels >> (3 * bit + channel) & 1) << (7 - bit)
-    return palette.astype(np.uint8)
-
-
 def colorize(labels: np.ndarray, palette: np.ndarray) -> np.ndarray:
     """(h, w) labels -> (h, w, 3) uint8 colours. ValueError: a label without a colour."""
-    _check_labels(labels, palette)
+    check_labels(labels, len(palette))
     return palette[labels]
 
 
@@ -47,26 +31,12 @@ def overlay(image: np.ndarray, labels: np.ndarray, palette: np.ndarray, alpha: f
     """
     if image.shape != labels.shape + (3,):
         raise ValueError(f"cannot lay labels {labels.shape} over an image {image.shape}: both must have one size")
-    _check_labels(labels, palette)
+    check_labels(labels, len(palette))
     shown = labels > 0
     result = image.copy()
     mixed = image[shown].astype(np.float32) * np.float32(1 - alpha) + alpha * palette[labels[shown]].astype(np.float64)
     result[shown] = mixed.astype(np.float32)
     return result
-
-
-def write_palette_png(path: str, labels: np.ndarray, palette: np.ndarray | None = None) -> None:
-    """Write labels (h, w) as a palette PNG: the values are the class indices, the palette only shows them.
-
-    The file is replaced as a whole. Raises ValueError: labels outside 0..255. OSError: cannot be written.
-    """
-    _check_labels(labels, np.empty((256, 3)))
-    picture = Image.fromarray(np.ascontiguousarray(labels, np.uint8), "P")
-    colours = np.zeros((256, 3), np.uint8)
-    given = make_palette(256) if palette is None else palette
-    colours[: len(given)] = given
-    picture.putpalette(colours.ravel().tolist())
-    atomic.write(path, lambda file: picture.save(file, format="PNG"))
 
 
 def legend(classes: Sequence[str], palette: np.ndarray, present: Sequence[int] | None = None) -> np.ndarray:
@@ -83,10 +53,3 @@ def legend(classes: Sequence[str], palette: np.ndarray, present: Sequence[int] |
         cv2.rectangle(picture, (8, top + 4), (32, top + _ROW - 4), (0, 0, 0), 1)
         cv2.putText(picture, classes[label], (40, top + 17), _FONT, _TEXT, (0, 0, 0), 1, cv2.LINE_AA)
     return picture
-
-
-def _check_labels(labels: np.ndarray, palette: np.ndarray) -> None:
-    if labels.ndim != 2 or labels.dtype.kind not in "ui":
-        raise ValueError(f"labels must be (h, w) integers, these are {labels.shape} {labels.dtype}")
-    if labels.size and not 0 <= labels.min() <= labels.max() < len(palette):
-        raise ValueError(f"labels {labels.min()} to {labels.max()} do not fit a palette of {len(palette)} colours")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fullconv.fcis import assembly
 from fullconv.fcis import config as fcis_config
 from fullconv.lib.experiment import config as base
 from fullconv.lib.experiment.config import ConfigError
@@ -69,9 +70,9 @@ def test_impossible_values_are_refused_by_name(key, value):
 def test_what_the_graphs_are_built_from():
     config = fcis_config.load(str(CONFIGS / "resnet_v1_101_coco_fcis_end2end_ohem.yaml"))
     network, train, test = (
-        fcis_config.network_spec(config, 81),
-        fcis_config.train_spec(config),
-        fcis_config.test_spec(config),
+        assembly.network_spec(config, 81),
+        assembly.train_spec(config),
+        assembly.test_spec(config),
     )
     assert (network.num_classes, network.num_reg_classes, network.num_anchors) == (81, 2, 12)
     assert (network.backbone.units, network.backbone.strides, network.backbone.dilations) == (
@@ -86,7 +87,7 @@ def test_what_the_graphs_are_built_from():
 
 def test_other_values_make_other_graphs():
     words = "symbol resnet_v1_50_fcis network.RPN_FEAT_STRIDE 8 network.GN_CHANNELS 4 CLASS_AGNOSTIC false"
-    network = fcis_config.network_spec(fcis_config.load(None, words.split()), 4)
+    network = assembly.network_spec(fcis_config.load(None, words.split()), 4)
     assert (network.num_reg_classes, network.backbone.strides, network.backbone.norm.group_size) == (4, (1, 2, 1, 1), 4)
-    few = fcis_config.train_spec(fcis_config.load(None, ["TRAIN.BATCH_ROIS", "64"]))
+    few = assembly.train_spec(fcis_config.load(None, ["TRAIN.BATCH_ROIS", "64"]))
     assert (few.sampling.rois, few.losses.kept_rois, few.losses.hard_examples) == (64, 64, False)

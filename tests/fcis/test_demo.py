@@ -13,35 +13,36 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from fullconv.fcis import assembly, demo
 from fullconv.fcis import config as fcis_config
-from fullconv.fcis import demo
 from fullconv.fcis.symbols.fcis import FCIS
 from fullconv.lib.core import checkpoint
+from fullconv.lib.dataset.image_files import UsageError, read_upright
 from fullconv.lib.experiment import config as base
+from fullconv.lib.structures.detections import Detections
 
 ROOT = Path(__file__).resolve().parents[2]
 CFG = str(ROOT / "experiments/fcis/cfgs/resnet_small_shapes_fcis.yaml")
 
 
 class FakeDetector:
-    """Finds a person in the middle of every image, a cat with little certainty, and much background."""
+    """Finds a person in the middle of every image, and a cat with little certainty."""
 
-    def __init__(self, config, *_):
-        self.config = config
+    def __init__(self, *_):
+        pass
 
     def detect(self, image):
         height, width = image.shape[:2]
-        box = np.array([[width * 0.25, height * 0.25, width * 0.75, height * 0.75, 0.9]])
+        box = np.array([[width * 0.25, height * 0.25, width * 0.75, height * 0.75]])
         disc = (np.hypot(*np.mgrid[-1:1:21j, -1:1:21j]) < 0.9).astype(np.float32)[None]
-        boxes = [box, box, box * [1, 1, 1, 1, 0.5]]
-        return boxes, [disc] * 3
+        return Detections(np.repeat(box, 2, axis=0), [0.9, 0.45], [1, 2], np.repeat(disc, 2, axis=0))
 
 
 @pytest.fixture
 def model(tmp_path):
     """A small network with random weights, saved as training saves it; its prefix."""
     config = fcis_config.load(CFG)
-    symbol = FCIS(fcis_config.network_spec(config, 3)).test_symbol(fcis_config.test_spec(config))
+    symbol = FCIS(assembly.network_spec(config, 3)).test_symbol(assembly.test_spec(config))
     shapes = checkpoint.expected_shapes(symbol, data=(1, 3, 256, 320), im_info=(1, 3))
     rng = np.random.RandomState(0)
     values = {
@@ -138,7 +139,7 @@ def test_without_images(model, tmp_path, monkeypatch, capsys):
 def test_class_names(model, tmp_path, capsys):
     params = {"fcis_cls_seg_bias": np.zeros(98 * 3)}
     assert demo.class_names(model, params) == {1: "person", 2: "cat"}
-    with pytest.raises(demo.UsageError, match="names 2 classes besides the background, the model has 4"):
+    with pytest.raises(UsageError, match="names 2 classes besides the background, the model has 4"):
         demo.class_names(model, {"fcis_cls_seg_bias": np.zeros(98 * 5)})
     other = str(tmp_path / "other")
     coco = demo.class_names(other, {"fcis_cls_seg_bias": np.zeros(98 * 81)})
@@ -147,7 +148,7 @@ def test_class_names(model, tmp_path, capsys):
     assert voc[1] == "aeroplane" and voc[20] == "tvmonitor"
     assert demo.class_names(other, params) == {1: "class 1", 2: "class 2"}
     assert "other-classes.txt is absent" in capsys.readouterr().out
-    with pytest.raises(demo.UsageError, match="no FCIS model"):
+    with pytest.raises(UsageError, match="no FCIS model"):
         demo.class_names(other, {})
 
 
@@ -159,12 +160,7 @@ def test_photos_are_turned_upright(tmp_path, orientation):
     path = tmp_path / "photo.png"
     Image.fromarray(stored).save(path, exif=exif)
     expected = np.asarray(ImageOps.exif_transpose(Image.open(path)))[..., ::-1]
-    np.testing.assert_array_equal(demo.read_upright(path), expected)
-
-
-def test_select_without_any_detection():
-    found = demo.select([np.zeros((0, 5))] * 3, [np.zeros((0, 21, 21))] * 3, 0.5)
-    assert len(found.boxes) == len(found.masks) == len(found.labels) == 0
+    np.testing.assert_array_equal(read_upright(path), expected)
 
 
 def test_runs_as_a_script_from_any_folder(tmp_path):

@@ -11,16 +11,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fullconv.fcis import assembly, demo
 from fullconv.fcis import config as fcis_config
-from fullconv.fcis import demo
-from fullconv.fcis.data import build_imdb, training_roidb
-from fullconv.fcis.loader import TrainLoader, largest_shapes
+from fullconv.fcis.config import METHOD
+from fullconv.fcis.data import training_entries, training_set
 from fullconv.fcis.symbols.fcis import FCIS
 from fullconv.fcis.test import check_test_set
 from fullconv.fcis.test import test as run_test
 from fullconv.fcis.train_end2end import train
 from fullconv.lib.core import checkpoint
-from fullconv.lib.experiment import command_line as experiment
+from fullconv.lib.core.loader import EpochLoader
+from fullconv.lib.core.sampler import EpochSampler
+from fullconv.lib.experiment.command_line import main
 
 CFG = "experiments/fcis/cfgs/resnet_small_shapes_fcis.yaml"
 H, W = 64, 96
@@ -72,7 +74,7 @@ def run(monkeypatch, capsys, caplog):
         monkeypatch.setattr(sys, "argv", ["program", *map(str, options)])
         caplog.clear()
         try:
-            experiment.main(fcis_config.load, "", *(stages or (check_test_set, train, run_test)))
+            main(METHOD, "", *(stages or (check_test_set, train, run_test)))
             code = 0
         except SystemExit as stop:
             code = stop.code
@@ -83,14 +85,16 @@ def run(monkeypatch, capsys, caplog):
 
 
 def setup(folder, *more):
-    """Config, roidb and training symbol of the set in `folder`."""
+    """What batches of the set in `folder` are made of."""
     config = fcis_config.load(CFG, words(folder, *more)[5:])
-    roidb = training_roidb(build_imdb(config, "own"), config)
-    return (
-        config,
-        roidb,
-        FCIS(fcis_config.network_spec(config, config.dataset.NUM_CLASSES)).train_symbol(fcis_config.train_spec(config)),
-    )
+    data = training_set(config.dataset)
+    entries = training_entries(data, flip=True)
+    symbol = FCIS(assembly.network_spec(config, data.num_classes)).train_symbol(assembly.train_spec(config))
+    return assembly.train_source(config, entries, symbol)
+
+
+def batches(source):
+    return EpochLoader(EpochSampler(len(source.entries)), source).epoch(0)
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +103,7 @@ def trained(tmp_path_factory):
     folder = write_set(tmp_path_factory.mktemp("trained"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["program", *words(folder)])
-        experiment.main(fcis_config.load, "", train)
+        main(METHOD, "", train)
     return folder
 
 
@@ -132,8 +136,7 @@ KINDS = {
 def test_every_kind_of_image_is_trained_on_and_tested(tmp_path, run, name):
     folder = write_set(tmp_path, [(H, W)], files=[name])
     KINDS[name].save(folder / "images" / name)
-    config, roidb, symbol = setup(folder)
-    data = next(TrainLoader(roidb, config, symbol, share=1).epoch(0))["data"]
+    data = next(batches(setup(folder)))["data"]
     assert data.shape == (1, 3, H, W) and data.std() > 10
     code, text = run(words(folder))
     assert code == 0, text
@@ -148,8 +151,7 @@ def exif_rotated(folder):
 def test_a_rotated_photo_is_read_in_the_frame_of_its_annotations(tmp_path):
     folder = write_set(tmp_path, [(H, W)], files=["1.jpg"])
     exif_rotated(folder)
-    config, roidb, symbol = setup(folder)
-    assert TrainLoader(roidb, config, symbol, share=1).sample(roidb[0], 0)["data"].shape == (3, H, W)
+    assert setup(folder).sample(0, 0)["data"].shape == (3, H, W)
 
 
 def test_annotations_in_the_turned_frame_are_refused(tmp_path, run):
@@ -210,8 +212,7 @@ def test_bounds_crowds_and_empty_images_among_others(tmp_path, run):
     """A box over the border, one outside, one without area, an image with only crowd, one without annotations."""
     boxes = [square(1, 1, (80, 50, 60, 60)), square(2, 1, (200, 10, 5, 5)), square(3, 1, area=0), square(4, 2)]
     folder = write_set(tmp_path, ((H, W),) * 4, [*boxes, square(5, 3, iscrowd=1)])
-    _, roidb, _ = setup(folder)
-    assert [len(entry["boxes"]) for entry in roidb] == [1, 1] * 2
+    assert [len(entry.boxes) for entry in setup(folder).entries] == [1, 1] * 2
     code, text = run(words(folder))
     assert code == 0 and "testing 4/4" in text
 
@@ -224,7 +225,7 @@ def test_nothing_to_train_on(copy, run, annotations, scored):
     data = json.loads((copy / "own.json").read_text())
     (copy / "own.json").write_text(json.dumps({**data, "annotations": annotations}))
     code, text = run(words(copy), train)
-    assert code == 1 and "none of its 6 images has an object" in text and "lib.tools.check" in text
+    assert code == 1 and "none of its 3 images has an object" in text and "lib.tools.check" in text
     code, text = run(words(copy), run_test)
     assert code == 0 and "testing 3/3" in text and scored in text, text
 
@@ -272,12 +273,12 @@ def test_more_than_a_hundred_objects(tmp_path, run):
     boxes = [(x, y, 6, 6) for x in range(0, 90, 7) for y in range(0, 58, 6)]
     crowded = [square(k, 1, box) for k, box in enumerate(boxes, 10)]
     folder = write_set(tmp_path, ((H, W),) * 3, [*crowded, square(1, 2), square(2, 3)])
-    config, roidb, symbol = setup(folder)
+    source = setup(folder)
     assert len(boxes) == 130
-    assert largest_shapes(config, symbol, roidb)["gt_masks"] == (1, 256, H, W)
-    batches = list(TrainLoader(roidb, config, symbol, share=1).epoch(0))
-    assert sorted(len(batch["gt_masks"][0]) for batch in batches) == [1, 1, 1, 1, 256, 256]
-    assert all(batch["gt_masks"].nbytes == batch["gt_boxes"].shape[1] * H * W * 4 for batch in batches)
+    assert source.largest_shapes(1)["gt_masks"] == (1, 256, H, W)
+    found = list(batches(source))
+    assert sorted(len(batch["gt_masks"][0]) for batch in found) == [1, 1, 1, 1, 256, 256]
+    assert all(batch["gt_masks"].nbytes == batch["gt_boxes"].shape[1] * H * W * 4 for batch in found)
     code, text = run(words(folder))
     assert code == 0, text
 
@@ -342,6 +343,6 @@ def test_a_diverging_run_stops_within_one_interval(copy, run):
     options = words(copy, "TRAIN.lr", "1e6", "TRAIN.warmup", "false", "TRAIN.end_epoch", "3")
     code, text = run(["--resume", *options, "--frequent", "3"], train)
     assert code == 1 and re.search("training diverged at epoch 1, update [36]: .* not finite", text), text
-    assert "Lower TRAIN.lr" in text and "Epoch[2]" not in text
+    assert "Lower the learning rate" in text and "Epoch[2]" not in text
     assert "Last images: " in text and ".png" in text.split("Last images: ")[1]
     assert params(copy).read_bytes() == before and checkpoint.epochs(str(params(copy))[: -len("-0001.params")]) == [1]

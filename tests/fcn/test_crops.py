@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from fullconv.fcn.crops import MIN_PIXELS, SHARE, CropLoader, find_regions
-from fullconv.lib.dataset.detection.imdb import DatasetError
+from fullconv.fcn.crops import MIN_PIXELS, SHARE, CropSource, Regions, find_regions
+from fullconv.lib.core.loader import EpochLoader
+from fullconv.lib.core.sampler import EndlessSampler
+from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.segmentation.base import SegmentationSet
 
 GREY = {0: 20, 1: 120, 2: 220}
@@ -40,8 +42,12 @@ class Squares(SegmentationSet):
         return np.repeat(grey[self.read_label(index)][..., None], 3, axis=2)
 
 
-def crops(dataset=None, size=32, seed=3, batch=6):
-    return CropLoader(dataset or Squares(), {"data": "data"}, {"label": "label"}, seed, batch, size, workers=0)
+def crops(length, dataset=None, size=32, seed=3, batch=6):
+    """Pieces of `length` batches."""
+    dataset = dataset or Squares()
+    regions = find_regions(dataset, "label")
+    source = CropSource(dataset, regions, {"data": "data"}, {"label": "label"}, seed, batch, size)
+    return EpochLoader(EndlessSampler(lambda start, number: [0] * number, length, batch), source, workers=0)
 
 
 def test_regions_are_the_connected_parts_that_are_large_enough():
@@ -53,9 +59,18 @@ def test_regions_are_the_connected_parts_that_are_large_enough():
     assert len(find_regions(Squares(names=("road", "square", "bar")), "label")) == 3, "only a background is left out"
 
 
+def test_regions_are_found_once_by_their_owner():
+    dataset, calls = Squares(), []
+    read = dataset.read_label
+    dataset.read_label = lambda *args: calls.append(args) or read(*args)
+    regions = Regions(dataset)
+    assert not calls and regions.of("label") is regions.of("label") and len(calls) == len(dataset)
+    assert Regions(dataset).of("label") == regions.of("label") and len(calls) == 2 * len(dataset)
+
+
 def test_labels_say_what_is_shown_and_classes_come_evenly():
-    loader, labels = crops(size=64, batch=8), []
-    for batch in loader.batches(0, 12):
+    labels = []
+    for batch in crops(12, size=64, batch=8).epoch(0):
         assert batch["data"].shape == (8, 3, 64, 64) and batch["data"].dtype == np.float32
         assert batch["label"].shape == (8, 1, 1, 1) and batch["label"].dtype == np.uint8
         for image, label in zip(batch["data"], batch["label"].ravel().tolist()):
@@ -68,7 +83,7 @@ def test_labels_say_what_is_shown_and_classes_come_evenly():
 
 def test_regions_fill_as_much_of_a_crop_as_said():
     shares = []
-    for batch in crops(size=64, batch=8).batches(0, 12):
+    for batch in crops(12, size=64, batch=8).epoch(0):
         for image, label in zip(batch["data"], batch["label"].ravel().tolist()):
             if label == 1:
                 parts, _ = ndimage.label(np.abs(image[0] - GREY[1]) < 30)
@@ -78,15 +93,15 @@ def test_regions_fill_as_much_of_a_crop_as_said():
 
 
 def test_the_number_decides_and_nothing_else():
-    first, *_, last = crops().batches(3, 3)
-    (again,) = crops().batches(5, 1)
+    first, *_, last = crops(3).epoch(1)
+    (again,) = crops(1).epoch(5)
     for name in ("data", "label"):
         np.testing.assert_array_equal(last[name], again[name])
     assert not np.array_equal(first["data"], last["data"])
-    assert not np.array_equal(first["data"], next(crops(seed=4).batches(3, 1))["data"])
-    assert set(crops().items(4)) <= {"0.png", "1.png", "2.png"}
+    assert not np.array_equal(first["data"], next(crops(3, seed=4).epoch(1))["data"])
+    assert set(crops(4).items(1, 0)) <= {"0.png", "1.png", "2.png"}
 
 
 def test_nothing_to_cut_out():
     with pytest.raises(DatasetError, match=r"squares has no region of 200 pixels .*train without vgg16-classifier"):
-        crops(Squares(empty=True))
+        crops(1, Squares(empty=True))

@@ -1,19 +1,20 @@
 """The demo: what it leaves behind, and what it says when something is missing."""
 
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import cv2
+import mxnet as mx
 import numpy as np
 import pytest
 from PIL import Image
 
 from fullconv.fcn import config as fcn_config
 from fullconv.fcn import demo
-from fullconv.fcn.convert import export
-from fullconv.fcn.gallery import add_legend, draw_labels, palette_of
+from fullconv.fcn.convert import export, load_exactly
 from fullconv.fcn.symbols import build, initial_params
 from fullconv.fcn.tester import Segmenter
 from fullconv.lib.core import checkpoint
@@ -70,11 +71,11 @@ def test_pictures_labels_and_page(model, images, tmp_path, capsys):
 def test_labels_are_the_networks(model, images, tmp_path):
     out = tmp_path / "out"
     demo.main([str(images / "a.jpg"), "--model", f"{model}-0002.params", "--out", str(out)])
-    found = demo.load_model(demo.parser().parse_args(["--model", model]))
+    net, params = load_exactly("voc-fcn8s", f"{model}-0002.params")
     image = cv2.imread(str(images / "a.jpg")).astype(np.float64)
     mean = demo.demo_mean("shapes", "color")
     tensor = (image - mean).transpose(2, 0, 1)[None].astype(np.float32)
-    segmenter = Segmenter(found.net, found.params, demo.parse_devices()[0])
+    segmenter = Segmenter(net, params, mx.cpu())
     np.testing.assert_array_equal(
         np.asarray(Image.open(out / "labels" / "a.png")), segmenter.segment({"data": tensor})["label"]
     )
@@ -115,6 +116,35 @@ def test_mistakes_are_one_message(model, images, tmp_path, capsys, words, messag
     assert not (tmp_path / "out").exists()
 
 
+def test_json_counts_every_pixel_once(model, images, tmp_path):
+    file = tmp_path / "new" / "areas.json"
+    assert demo.main([str(images), "--model", model, "--out", str(tmp_path / "out"), "--json", str(file)]) == 0
+    records = json.loads(file.read_text())
+    assert [(r["file"], r["height"], r["width"]) for r in records] == [("a.jpg", 40, 60), ("b.png", 70, 30)]
+    for record in records:
+        areas = record["pixels"]["label"]
+        assert sum(areas.values()) == record["height"] * record["width"] and set(areas) <= set(NAMES)
+
+
+def test_configuration_can_be_named_and_changed(model, images, tmp_path, capsys):
+    words = [str(images / "a.jpg"), "--model", model, "--out", str(tmp_path / "out")]
+    assert demo.main([*words, "--set", "TEST.tile", "9"]) == 2
+    assert "TEST.tile is 9" in capsys.readouterr().err
+    other = tmp_path / "other.yaml"
+    other.write_text("symbol: voc-fcn32s\n")
+    assert demo.main([*words, "--cfg", str(other)]) == 2
+    assert "unexpected" in capsys.readouterr().err
+
+
+def test_an_interruption_is_one_line(model, images, tmp_path, monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Segmenter, "segment", interrupted)
+    assert demo.main([str(images), "--model", model, "--out", str(tmp_path / "out")]) == 130
+    assert capsys.readouterr().err == "demo: interrupted\n"
+
+
 def test_wrong_class_names_are_refused(model, images, capsys):
     Path(f"{model}-classes.txt").write_text("one\ntwo\n")
     assert demo.main([str(images), "--model", model]) == 2
@@ -134,16 +164,3 @@ def test_as_a_script(model, images, tmp_path):
         [sys.executable, str(ROOT / "fcn" / "demo.py"), *words], capture_output=True, text=True, cwd=tmp_path
     )
     assert result.returncode == 0 and "a.jpg" in result.stdout, result.stderr
-
-
-def test_colours():
-    image = np.full((2, 3, 3), 100, np.uint8)
-    labels = np.array([[0, 1, 255], [2, 0, 1]], np.uint8)
-    drawn = draw_labels(image, labels, NAMES)
-    coloured = (drawn != image).any(axis=2)
-    np.testing.assert_array_equal(coloured, [[0, 1, 0], [1, 0, 1]])
-    assert (
-        draw_labels(image, labels, ["sky", "road", "car"])[0, 0] != 100
-    ).any()  # no background: class 0 has a colour
-    assert not palette_of(NAMES)[0].any() and palette_of(["sky"])[0].any()
-    assert add_legend(drawn, labels, NAMES).shape[1] > 3

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fullconv.fcn import config as fcn_config
 from fullconv.fcn import convert
 from fullconv.fcn import test as testing
+from fullconv.fcn.config import METHOD
 from fullconv.fcn.train_end2end import train
 from fullconv.lib.core import checkpoint
-from fullconv.lib.dataset.segmentation import base as segmentation
-from fullconv.lib.experiment import command_line as experiment
+from fullconv.lib.dataset.registry import segmentation_set
+from fullconv.lib.experiment.command_line import main
 
 ROOT = Path(__file__).resolve().parents[2]
 CFG = ROOT / "experiments/fcn/cfgs/shapes_fcn.yaml"
@@ -65,7 +65,7 @@ def script(path, words, **options):
 def run_here(monkeypatch, words, *stages):
     """What the scripts do, in this process."""
     monkeypatch.setattr(sys, "argv", ["script", *words])
-    experiment.main(fcn_config.load, "", *stages)
+    main(METHOD, "", *stages)
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ def test_everything_a_run_leaves_behind(finished):
 
 
 def test_predictions_are_index_pngs_at_the_original_size(finished, folder):
-    shapes = segmentation.build("shapes", "val3", dataset_path=str(folder / "shapes"))
+    shapes = segmentation_set("shapes", "val3", dataset_path=str(folder / "shapes"))
     predictions = finished[0] / "val3" / "voc-fcn16s" / "predictions"
     for path in predictions.iterdir():
         picture = Image.open(path)
@@ -120,7 +120,7 @@ def test_each_stage_starts_from_the_one_before(finished):
     """With a rate of next to nothing the second network is the first one's weights and empty skip scores."""
     output, text = finished
     assert "copying score_fr  ->  score_fr 0" in text and "dropping upscore" in text
-    config = fcn_config.load(str(output / "train6" / "voc-fcn16s-config.yaml"))
+    config = METHOD.load(str(output / "train6" / "voc-fcn16s-config.yaml"))
     assert config.network.pretrained.endswith("voc-fcn32s-0002.params") and float(config.TRAIN.lr) == 0.001
     coarse, fine = arrays(output.parent, "voc-fcn32s"), arrays(output.parent, "voc-fcn16s")
     near = np.abs(coarse["conv1_1_weight"] - fine["conv1_1_weight"]).max()
@@ -194,7 +194,7 @@ def test_two_devices_are_one_with_twice_the_batches(folder, monkeypatch):
 
 def test_the_loss_can_be_normalised_instead_of_the_rate(folder, monkeypatch):
     """docs/fcn_training.md: P labelled pixels per image make lr, wd of `batch` equal lr P, wd / P of `valid`."""
-    shapes = segmentation.build("shapes", "train1", dataset_path=str(folder / "shapes"))
+    shapes = segmentation_set("shapes", "train1", dataset_path=str(folder / "shapes"))
     pixels = int((shapes.read_label(0) != 255).sum())
     more = ["symbol", "voc-fcn32s", "network.dropout", "0", "dataset.image_set", "train1", "TRAIN.momentum", "0.99"]
     summed = [*more, "TRAIN.normalization", "batch", "TRAIN.lr", 1e-8, "TRAIN.wd", 0.5]
@@ -247,7 +247,7 @@ def test_depth_and_hha(reference_dir, tmp_path, monkeypatch, network):
     "words, message",
     [
         (["TRAIN.lrr", "1"], "did you mean TRAIN.lr"),
-        (["network.pretrained", "nowhere.caffemodel"], "nowhere.caffemodel: no such file. voc-fcn32s starts from"),
+        (["network.pretrained", "nowhere.caffemodel"], "nowhere.caffemodel: no such file. The network starts from"),
         (["dataset.image_set", "nothing"], "nothing"),
         (["dataset.test_image_set", "nothing"], "nothing"),
         (["symbol", "nyud-fcn32s-hha,voc-fcn16s"], "has no hha|has no .*hha|images data"),

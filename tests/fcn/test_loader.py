@@ -3,12 +3,16 @@
 import numpy as np
 import pytest
 
-from fullconv.fcn.loader import SegmentationLoader, feeds
+from fullconv.fcn.crops import find_regions
+from fullconv.fcn.loader import ImageSource
 from fullconv.fcn.preprocess import depth_tensor, image_tensor, input_tensor
-from fullconv.fcn.sampling import ORDERS, indices
+from fullconv.fcn.sampling import ORDERS, order_of
 from fullconv.fcn.symbols import FCN, NETWORKS
-from fullconv.lib.core.loader import LoaderError
-from fullconv.lib.dataset.detection.imdb import DatasetError
+from fullconv.fcn.targets import feeds
+from fullconv.lib.core.loader import EpochLoader
+from fullconv.lib.core.prefetch import LoaderError
+from fullconv.lib.core.sampler import EndlessSampler
+from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.segmentation.base import SegmentationSet
 
 
@@ -36,6 +40,16 @@ class Memory(SegmentationSet):
         if ((self.targets[index] > 1) & (self.targets[index] < 255)).any():
             raise DatasetError(f"{index}.png: label out of range")
         return self.targets[index]
+
+
+def loader(source, length, order="sequential", workers=2):
+    """Pieces of `length` batches, as a training takes them."""
+    sampler = EndlessSampler(order_of(order, len(source.dataset), 1337), length, source.batch)
+    return EpochLoader(sampler, source, workers)
+
+
+def indices(name, count, seed, start, number):
+    return order_of(name, count, seed)(start, number)
 
 
 def test_image_tensor_is_the_plain_subtraction_in_the_means_precision():
@@ -86,30 +100,29 @@ def test_wrong_orders_are_refused():
     with pytest.raises(ValueError, match="known orders are python2"):
         indices("random", 3, 0, 0, 1)
     with pytest.raises(ValueError, match="no images"):
-        SegmentationLoader(Memory([]))
+        loader(ImageSource(Memory([])), 1)
     with pytest.raises(ValueError, match="at least one image"):
-        SegmentationLoader(Memory([(2, 2)]), batch=0)
+        loader(ImageSource(Memory([(2, 2)]), batch=0), 1)
 
 
 def test_a_batch_names_what_the_network_wants():
     data = Memory([(4, 6), (5, 3)])
-    loader = SegmentationLoader(data, {"data": "color"}, {"truth": "label"}, order="sequential")
-    batch = list(loader.batches(0, 2))[1]
+    batches = loader(ImageSource(data, {"data": "color"}, {"truth": "label"}), 2)
+    batch = list(batches.epoch(0))[1]
     assert set(batch) == {"data", "truth"}
     assert batch["data"].shape == (1, 3, 5, 3) and batch["truth"].shape == (1, 1, 5, 3)
     assert np.array_equal(batch["data"][0], image_tensor(data.colours[1], data.means["color"])[0])
-    assert loader.items(1) == ["1.png"]
+    assert batches.items(0, 1) == ["1.png"]
 
 
 def test_all_forms_by_default_and_largest_shapes():
-    loader = SegmentationLoader(Memory([(4, 6), (5, 3)]), batch=2)
-    assert loader.largest_shapes() == {"color": (2, 3, 5, 6), "depth": (2, 1, 5, 6), "label": (2, 1, 5, 6)}
-    assert {name: a.shape for name, a in next(loader.batches(0, 1)).items()}.keys() == loader.largest_shapes().keys()
+    source = ImageSource(Memory([(4, 6), (5, 3)]), batch=2)
+    assert source.largest_shapes() == {"color": (2, 3, 5, 6), "depth": (2, 1, 5, 6), "label": (2, 1, 5, 6)}
+    assert {name: a.shape for name, a in next(loader(source, 1).epoch(0)).items()} == source.largest_shapes()
 
 
 def test_images_of_one_batch_are_padded_with_mean_and_void():
-    loader = SegmentationLoader(Memory([(4, 6), (5, 3)]), order="sequential", batch=2)
-    batch = next(loader.batches(0, 1))
+    batch = next(loader(ImageSource(Memory([(4, 6), (5, 3)]), batch=2), 1).epoch(0))
     assert batch["color"].shape == (2, 3, 5, 6)
     assert (batch["color"][1, :, :, 3:] == 0).all() and (batch["label"][1, 0, :, 3:] == 255).all()
     assert (batch["label"][0, 0, 4:] == 255).all()
@@ -117,18 +130,19 @@ def test_images_of_one_batch_are_padded_with_mean_and_void():
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batches_repeat_and_continue(workers):
-    loader = SegmentationLoader(Memory([(4, 6), (5, 3), (2, 2)]), batch=2, flip=True, workers=workers)
-    whole, rest = list(loader.batches(0, 8)), list(loader.batches(5, 3))
-    for a, b in zip(whole[5:], rest):
+    source = ImageSource(Memory([(4, 6), (5, 3), (2, 2)]), batch=2, flip=True)
+    whole = list(loader(source, 8, "python2", workers).epoch(0))
+    rest = list(loader(source, 4, "python2", workers).epoch(1))
+    for a, b in zip(whole[4:], rest):
         assert all(np.array_equal(a[name], b[name]) for name in a)
 
 
 def test_mirroring_moves_image_and_label_together():
     data = Memory([(4, 6)])
-    loader = SegmentationLoader(data, order="sequential", flip=True)
-    mirrored = [not np.array_equal(batch["label"][0, 0], data.targets[0]) for batch in loader.batches(0, 30)]
+    batches = list(loader(ImageSource(data, flip=True), 30).epoch(0))
+    mirrored = [not np.array_equal(batch["label"][0, 0], data.targets[0]) for batch in batches]
     assert 5 < sum(mirrored) < 25
-    for batch, turned in zip(loader.batches(0, 30), mirrored):
+    for batch, turned in zip(batches, mirrored):
         image = data.colours[0][:, ::-1] if turned else data.colours[0]
         assert np.array_equal(batch["color"], image_tensor(image, data.means["color"]))
 
@@ -137,9 +151,9 @@ def test_bad_labels_stop_the_run_with_their_name():
     data = Memory([(4, 6)])
     data.targets[0][0] = 9
     with pytest.raises(LoaderError, match="0.png: label out of range"):
-        next(SegmentationLoader(data).batches(0, 1))
+        next(loader(ImageSource(data), 1).epoch(0))
     with pytest.raises(LoaderError, match="sizes .height, width. differ"):
-        next(SegmentationLoader(Memory([(4, 6)], [(4, 5)])).batches(0, 1))
+        next(loader(ImageSource(Memory([(4, 6)], [(4, 5)])), 1).epoch(0))
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -171,13 +185,14 @@ def test_a_balanced_order_shows_classes_equally_often_and_full_images_more_often
         target[:] = 255
         target[:, 20:40] = 0
     dataset.targets[4][:, :15] = dataset.targets[4][:, 45:] = 1
-    loader = SegmentationLoader(dataset, order="balanced", seed=3)
-    drawn = np.concatenate(loader.indices(0, 1200))
+    images = [[region.image for region in of_class] for of_class in find_regions(dataset, "label")]
+    order = order_of("balanced", len(dataset), 3, images)
+    drawn = np.array(order(0, 1200))
     counts = np.bincount(drawn, minlength=6)
     assert 640 < counts[4] < 760, "half, and a sixth of the other half"
     assert (np.delete(counts, 4) > 60).all()
-    assert np.concatenate(loader.indices(700, 50)).tolist() == drawn[700:750].tolist()
+    assert order(700, 50) == drawn[700:750].tolist()
     dataset = Memory([(20, 60)])
     dataset.targets[0][:] = 255
     with pytest.raises(DatasetError, match=r"memory has no region .*TRAIN\.order shuffle"):
-        SegmentationLoader(dataset, order="balanced")
+        find_regions(dataset, "label")

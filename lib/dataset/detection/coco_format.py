@@ -1,4 +1,4 @@
-"""What a COCO instance json must hold, checked before anything else touches it.
+"""What a COCO json must hold, checked before anything else touches it.
 
 The C code of pycocotools trusts run-length codes: a wrong one reads or writes outside its memory. So every
 record is checked here, and every complaint names the record, the field and what is wrong with it.
@@ -15,8 +15,8 @@ from typing import Any, Callable, Iterable
 
 import numpy as np
 
-from fullconv.lib.dataset.detection.imdb import DatasetError
-from fullconv.lib.dataset.image import MAX_PIXELS
+from fullconv.lib.dataset.errors import DatasetError
+from fullconv.lib.dataset.image import max_pixels
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,11 @@ def read_json(path: str) -> dict[str, Any]:
     return data
 
 
-def find_problems(data: dict[str, Any]) -> list[Problem]:
-    """Everything wrong with the records of a COCO object whose three lists exist."""
+def find_problems(data: dict[str, Any], masks: bool = True) -> list[Problem]:
+    """Everything wrong with the records of a COCO object whose three lists exist.
+
+    Without `masks` nobody looks at `segmentation`, and no record needs one.
+    """
     problems = _check_list("image", data["images"], _image_problems)
     problems += _check_list("category", data["categories"], _category_problems)
     if problems:
@@ -67,12 +70,13 @@ def find_problems(data: dict[str, Any]) -> list[Problem]:
     sizes = {image["id"]: (image["height"], image["width"]) for image in data["images"]}
     categories = {category["id"] for category in data["categories"]}
     return problems + _check_list(
-        "annotation", data["annotations"], lambda record: _annotation_problems(record, sizes, categories)
+        "annotation", data["annotations"], lambda record: _annotation_problems(record, sizes, categories, masks)
     )
 
 
-def _check_list(kind: str, records: list[Any], check: Callable[[Any], Iterable[Problem]]) -> list[Problem]:
-    problems, seen = [], set()
+def _check_list(kind: str, records: list[Any], check: Callable[[Any], Iterable[tuple[str, bool]]]) -> list[Problem]:
+    problems: list[Problem] = []
+    seen: set[Any] = set()
     for index, record in enumerate(records):
         if not isinstance(record, dict):
             problems.append(Problem(f"{kind} number {index}", f"is {type(record).__name__}, not an object"))
@@ -102,13 +106,13 @@ def _image_problems(image: dict[str, Any]) -> Iterable[tuple[str, bool]]:
         yield f"field 'file_name' is {name!r}: give the image file", True
     elif os.path.isabs(name) or ".." in name.replace("\\", "/").split("/"):
         yield f"field 'file_name' is {name!r}: make it relative to the image folder, without ..", True
-    size = image.get("height"), image.get("width")
+    size: list[Any] = [image.get("height"), image.get("width")]
     for field, value in zip(("height", "width"), size):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             yield f"field {field!r} is {value!r}: give the {field} of the file in pixels", True
             return
-    if size[0] * size[1] > MAX_PIXELS:
-        yield f"height x width is {size[0]} x {size[1]}, over the limit of {MAX_PIXELS} pixels", True
+    if size[0] * size[1] > max_pixels():
+        yield f"height x width is {size[0]} x {size[1]}, over the limit of {max_pixels()} pixels", True
 
 
 def _category_problems(category: dict[str, Any]) -> Iterable[tuple[str, bool]]:
@@ -116,8 +120,9 @@ def _category_problems(category: dict[str, Any]) -> Iterable[tuple[str, bool]]:
         yield f"field 'name' is {category.get('name')!r}: give the class a name", True
 
 
-def _annotation_problems(record: dict, sizes: dict, categories: set) -> Iterable[tuple[str, bool]]:
-    missing = [field for field in ("image_id", "category_id", "bbox", "segmentation") if field not in record]
+def _annotation_problems(record: dict, sizes: dict, categories: set, masks: bool) -> Iterable[tuple[str, bool]]:
+    needed = ("image_id", "category_id", "bbox", *(["segmentation"] if masks else []))
+    missing = [field for field in needed if field not in record]
     if missing:
         yield f"fields missing: {', '.join(missing)}: add them", True
         return
@@ -132,7 +137,8 @@ def _annotation_problems(record: dict, sizes: dict, categories: set) -> Iterable
         return
     size = sizes[record["image_id"]]
     yield from _box_problems(record, size)
-    yield from _segmentation_problems(record["segmentation"], size)
+    if masks:
+        yield from _segmentation_problems(record["segmentation"], size)
 
 
 def _box_problems(record: dict, size: tuple[int, int]) -> Iterable[tuple[str, bool]]:

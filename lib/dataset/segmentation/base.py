@@ -1,4 +1,4 @@
-"""What every semantic segmentation set offers, and the sets by name.
+"""What every semantic segmentation set offers.
 
 A set has images in one or more forms (`inputs`: data, or color, depth and hha) and labels for one or more tasks
 (`tasks`: label, or sem and geo). Labels are (h, w) uint8: 0 to C - 1, and 255 where nothing is labelled.
@@ -6,30 +6,25 @@ A set has images in one or more forms (`inputs`: data, or color, depth and hha) 
 
 from __future__ import annotations
 
-import argparse
-import bisect
-import importlib
-import inspect
-import os
 from typing import Any, Mapping, Sequence
 
 import numpy as np
-from PIL import Image
 
-from fullconv.lib.dataset.detection.imdb import DatasetError, parse_image_set
-from fullconv.lib.dataset.image import image_size, read_image
+from fullconv.lib.dataset.errors import DatasetError
+from fullconv.lib.dataset.image import image_size, open_picture, read_image
+from fullconv.lib.dataset.image_sets import ImageSet, Parts
 from fullconv.lib.dataset.segmentation.label_files import VOID
 
 ILSVRC_MEAN = np.array([104.00699, 116.66877, 122.67892])
 """B, G, R; float64, so that it is subtracted in float64, as the original's VOC layers do."""
 
 
-class SegmentationSet:
+class SegmentationSet(ImageSet):
     """Images with per-pixel labels.
 
-    name: of this set, in file names. image_ids: in list order. tasks: class names per task, class 0 first.
-    means: per input, what to subtract, in the input's channel order; the dtype is the precision of the
-    subtraction, which is the original's and differs between its sets. limit: keep the first images only.
+    name, image_ids, limit: see ImageSet. tasks: class names per task, class 0 first. means: per input, what to
+    subtract, in the input's channel order; the dtype is the precision of the subtraction, which is the original's and
+    differs between its sets.
     """
 
     def __init__(
@@ -40,16 +35,12 @@ class SegmentationSet:
         means: Mapping[str, np.ndarray],
         limit: int | None = None,
     ) -> None:
-        self.image_ids = list(image_ids)[:limit]
-        self.name = f"{name}_first{limit}" if limit else name
+        super().__init__(name, image_ids, limit)
         self.tasks = {task: list(classes) for task, classes in tasks.items()}
         self.means = dict(means)
         for task, classes in self.tasks.items():
             if not 0 < len(classes) <= VOID:
                 raise DatasetError(f"{name}: task {task} has {len(classes)} classes: 8-bit labels allow 1 to {VOID}")
-
-    def __len__(self) -> int:
-        return len(self.image_ids)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -99,26 +90,20 @@ class SegmentationSet:
         check_range(path, labels, len(self.tasks[task]))
         return labels.astype(np.uint8)
 
-    def _check_name(self, name: str, known: Mapping, what: str) -> None:
+    def _check_name(self, name: str, known: Mapping[str, Any], what: str) -> None:
         if name not in known:
             raise DatasetError(f"{self.name} has no {what} {name!r}: it has {', '.join(known)}")
 
 
-class ConcatSegmentation(SegmentationSet):
+class JoinedSegmentation(SegmentationSet):
     """Several sets of one kind, one after the other: what `train+val` means."""
 
     def __init__(self, parts: Sequence[SegmentationSet]) -> None:
-        first = parts[0]
+        joined, first = Parts(parts), parts[0]
         if any(part.tasks != first.tasks or part.inputs != first.inputs for part in parts):
-            raise DatasetError(f"{'+'.join(part.name for part in parts)}: sets with different classes cannot be joined")
-        ids = [image_id for part in parts for image_id in part.image_ids]
-        super().__init__("+".join(part.name for part in parts), ids, first.tasks, first.means)
-        self.parts = list(parts)
-        self.starts = np.cumsum([0] + [len(part) for part in parts]).tolist()
-
-    def _at(self, index: int) -> tuple[SegmentationSet, int]:
-        part = bisect.bisect_right(self.starts, range(len(self))[index]) - 1
-        return self.parts[part], range(len(self))[index] - self.starts[part]
+            raise DatasetError(f"{joined.name}: sets with different classes cannot be joined")
+        super().__init__(joined.name, joined.image_ids, first.tasks, first.means)
+        self.parts, self._at = joined.parts, joined.at
 
     def image_file(self, index: int, name: str = "data") -> str:
         part, place = self._at(index)
@@ -153,7 +138,7 @@ def read_depth(path: str) -> np.ndarray:
     """
     image_size(path)
     try:
-        with Image.open(path) as image:
+        with open_picture(path) as image:
             mode, depth = image.mode, np.array(image)
     except Exception as error:  # PIL's readers raise many kinds on damaged files
         raise DatasetError(f"{path}: the depth image is truncated or damaged ({error}): copy it again") from error
@@ -163,66 +148,3 @@ def read_depth(path: str) -> np.ndarray:
     if missing:
         raise DatasetError(f"{path}: depth is 0 (not measured) at {missing} pixels: use depth with the holes filled")
     return depth
-
-
-# ------------------------------------------------------------------------------------------------- sets by name
-
-READERS = {
-    "voc": ("voc", "VOCSegmentation", "pascal/VOC2011"),
-    "sbd": ("voc", "SBDSegmentation", "sbdd/dataset"),
-    "nyud": ("nyud", "NYUD", "nyud"),
-    "siftflow": ("siftflow", "SIFTFlow", "sift-flow"),
-    "pascal_context": ("pascal_context", "PASCALContext", "pascal"),
-    "camvid": ("folder", "CamVid", "camvid"),
-    "folder": ("folder", "FolderSegmentation", ""),
-    "shapes": ("voc", "ShapesSegmentation", "shapes"),
-    "textured_shapes": ("voc", "TexturedShapesSegmentation", "textured_shapes"),
-}
-"""Name -> module of this folder, class in it, default folder under root_path."""
-
-
-def build(
-    name: str, image_set: str, root_path: str = "./data", dataset_path: str = "", **options: Any
-) -> SegmentationSet:
-    """The segmentation set `name` restricted to `image_set` (`train`, `train+val`, `val[:20]`).
-
-    dataset_path: the data; default a folder under root_path, see READERS. options, where not empty: `label_path` of
-    pascal_context (folder of the annotations), `palette` and `void` of folder (palette file, labels to ignore).
-
-    Raises DatasetError: unknown name or option, or a set that cannot be found or read.
-    """
-    if name not in READERS:
-        raise DatasetError(f"dataset.dataset is {name!r}: known segmentation sets are {', '.join(READERS)}")
-    module, class_name, folder = READERS[name]
-    reader = getattr(importlib.import_module(f"fullconv.lib.dataset.segmentation.{module}"), class_name)
-    options = {key: value for key, value in options.items() if value not in (None, "", (), [])}
-    unknown = set(options) - set(inspect.signature(reader).parameters)
-    if unknown:
-        raise DatasetError(f"segmentation set {name!r} has no option {', '.join(sorted(unknown))}")
-    path = dataset_path or os.path.join(root_path, folder)
-    parts = [reader(split, path, limit=limit, **options) for split, limit in parse_image_set(image_set)]
-    return parts[0] if len(parts) == 1 else ConcatSegmentation(parts)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command-line arguments that name a segmentation set; `from_arguments` reads them."""
-    parser.add_argument("--dataset", required=True, choices=list(READERS), help="kind of data set")
-    parser.add_argument("--split", required=True, help="image set: train, train+val, val[:20]")
-    parser.add_argument("--path", default="", help="folder of the data set")
-    parser.add_argument("--root", default="./data", help="where data sets are looked for without --path")
-    parser.add_argument("--label-path", default="", help="pascal_context: folder of the annotations")
-    parser.add_argument("--palette", default="", help="folder: palette file of colour-coded labels")
-    parser.add_argument("--void", type=int, nargs="*", default=[], help="folder: labels to ignore besides 255")
-
-
-def from_arguments(args: argparse.Namespace) -> SegmentationSet:
-    """The set named by the arguments of `add_arguments`."""
-    return build(
-        args.dataset,
-        args.split,
-        args.root,
-        args.path,
-        label_path=args.label_path,
-        palette=args.palette,
-        void=args.void,
-    )

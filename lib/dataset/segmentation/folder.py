@@ -17,9 +17,16 @@ from typing import Sequence
 
 import numpy as np
 
-from fullconv.lib.dataset.detection.imdb import DatasetError
+from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.segmentation.base import ILSVRC_MEAN, SegmentationSet
-from fullconv.lib.dataset.segmentation.label_files import VOID, read_label_png, read_list, read_names, read_palette
+from fullconv.lib.dataset.segmentation.label_files import (
+    VOID,
+    Palette,
+    read_label_png,
+    read_list,
+    read_names,
+    read_palette,
+)
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
 PALETTE_FILES = ("palette.txt", "label_colors.txt")
@@ -42,13 +49,12 @@ class FolderSegmentation(SegmentationSet):
         self.path, self.void = path, tuple(void)
         pairs = self._read_pairs(split)
         self.palette = self._read_palette(palette)
-        listed = self.palette is None
-        classes = read_names(os.path.join(path, "classes.txt")) if listed else self.palette.classes
+        classes = self.palette.classes if self.palette else read_names(os.path.join(path, "classes.txt"))
         self.images, self.labels = zip(*pairs)
         ids, means = _unique_ids(self.images), {"data": ILSVRC_MEAN}
         super().__init__(f"{self.kind}_{split}", ids, {"label": classes}, means, limit)
 
-    def _read_palette(self, given: str):
+    def _read_palette(self, given: str) -> Palette | None:
         if not given and not os.path.isfile(os.path.join(self.path, "classes.txt")):
             found = [os.path.join(self.path, name) for name in PALETTE_FILES]
             given = next((file for file in found if os.path.isfile(file)), "")

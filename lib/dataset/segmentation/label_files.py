@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import Sequence
 
 import numpy as np
 from PIL import Image
 
-from fullconv.lib.dataset.detection.imdb import DatasetError
+from fullconv.lib.dataset.errors import DatasetError
+from fullconv.lib.dataset.image import open_picture
 from fullconv.lib.dataset.mat_file import MatError, read_variable
 
 VOID = 255
@@ -41,14 +43,16 @@ def read_palette(path: str) -> Palette:
     Classes are numbered in the file's order; entries named void, unlabelled or ignore are label 255.
     Raises DatasetError: missing file, a line of another form, a colour or a name twice, more than 255 classes.
     """
-    colours, labels, classes = [], [], []
+    colours: list[tuple[int, ...]] = []
+    labels: list[int] = []
+    classes: list[str] = []
     for number, line in enumerate(_lines(path, "palette file"), 1):
         line = re.sub(r"(^|\s)#.*", "", line).strip()
         if not line:
             continue
         match = re.fullmatch(r"(\d+)[\s,]+(\d+)[\s,]+(\d+)[\s,:]+(\S.*)", line)
         colour = tuple(int(v) for v in match.groups()[:3]) if match else (256,)
-        if max(colour) > 255:
+        if match is None or max(colour) > 255:
             raise DatasetError(f"{path}, line {number}: {line!r} is not `R G B name` with 0 to 255 each")
         name = match.group(4).strip()
         if colour in colours or name in classes:
@@ -95,7 +99,7 @@ def open_label(path: str, size: Sequence[int]) -> Image.Image:
     if path.lower().endswith(LOSSY_ENDINGS):
         raise DatasetError(f"{path}: JPEG changes the values of a label: save labels as PNG")
     try:
-        image = Image.open(path)
+        image = open_picture(path)
     except Exception as error:  # PIL's readers raise many kinds on damaged files
         raise DatasetError(f"{path}: not a readable label PNG ({error}): write it again") from error
     check_size(path, image.size[::-1], size)
@@ -169,8 +173,7 @@ def read_list(path: str) -> list[str]:
     if not lines:
         raise DatasetError(f"{path}: the split list is empty: write one image id per line")
     if len(set(lines)) != len(lines):
-        seen: set[str] = set()
-        twice = next(line for line in lines if line in seen or seen.add(line))
+        twice = next(line for line, count in Counter(lines).items() if count > 1)
         raise DatasetError(f"{path}: {twice} is listed twice: remove one")
     return lines
 

@@ -15,7 +15,7 @@ import re
 
 import numpy as np
 
-from fullconv.lib.dataset.detection.imdb import DatasetError
+from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.segmentation.base import SegmentationSet
 from fullconv.lib.dataset.segmentation.label_files import read_label_mat, read_list
 

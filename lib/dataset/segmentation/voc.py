@@ -14,16 +14,16 @@ so that a VOC folder with SBD's .mat files can be used as it is.
 from __future__ import annotations
 
 import os
+from typing import Sequence
 
 import numpy as np
 
-from fullconv.lib.dataset.detection.imdb import DatasetError
-from fullconv.lib.dataset.detection.pascal_voc import VOC_CLASSES, read_map
+from fullconv.lib.dataset.background import is_background
+from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.segmentation.base import ILSVRC_MEAN, SegmentationSet
 from fullconv.lib.dataset.segmentation.label_files import read_label_png, read_list, read_names
 from fullconv.lib.dataset.shapes import writer as drawn
-
-BACKGROUND = "background"
+from fullconv.lib.dataset.voc_files import VOC_CLASSES, read_map
 
 
 class VOCSegmentation(SegmentationSet):
@@ -33,10 +33,10 @@ class VOCSegmentation(SegmentationSet):
     """
 
     kind = "voc"
-    lists = ("ImageSets/Segmentation", "ImageSets/Main", "")
-    images = ("JPEGImages", "img")
-    labels = (("SegmentationClass", ".png"), ("cls", ".mat"))
-    instances = (("SegmentationObject", ".png"), ("inst", ".mat"))
+    lists: tuple[str, ...] = ("ImageSets/Segmentation", "ImageSets/Main", "")
+    images: tuple[str, ...] = ("JPEGImages", "img")
+    labels: tuple[tuple[str, str], ...] = (("SegmentationClass", ".png"), ("cls", ".mat"))
+    instances: tuple[tuple[str, str], ...] = (("SegmentationObject", ".png"), ("inst", ".mat"))
 
     def __init__(self, split: str, path: str, limit: int | None = None) -> None:
         self.path = path
@@ -56,7 +56,7 @@ class VOCSegmentation(SegmentationSet):
         path = self._find(index, "instance map", self.instances)
         return read_map(path, "GTinst", self.size(index))
 
-    def _find(self, index: int, what: str, places) -> str:
+    def _find(self, index: int, what: str, places: Sequence[tuple[str, str]]) -> str:
         image_id = self.image_ids[index]
         tried = [os.path.join(self.path, folder, image_id + ending) for folder, ending in places]
         for file in tried:
@@ -103,4 +103,4 @@ def _classes(path: str) -> list[str]:
     """Background and the names of classes.txt, or of VOC."""
     file = os.path.join(path, "classes.txt")
     names = read_names(file) if os.path.isfile(file) else list(VOC_CLASSES)
-    return names if names[0].strip("_").lower() == BACKGROUND else [BACKGROUND, *names]
+    return names if is_background(names[0]) else ["background", *names]

@@ -95,7 +95,7 @@ def _draw_outline(points: np.ndarray) -> tuple[np.ndarray, float]:
     """Coverage (HEIGHT, WIDTH) uint8 of a polygon with soft edges, and its area, parts outside included."""
     alpha = np.zeros((HEIGHT, WIDTH), np.uint8)
     corners = np.rint(points * 2**_SHIFT).astype(np.int32)
-    cv2.fillPoly(alpha, [corners], 255, cv2.LINE_AA, _SHIFT)
+    cv2.fillPoly(alpha, [corners], (255,), cv2.LINE_AA, _SHIFT)
     return alpha, float(cv2.contourArea(points.astype(np.float32)))
 
 

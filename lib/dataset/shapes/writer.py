@@ -27,21 +27,14 @@ import numpy as np
 import scipy.io
 from pycocotools import mask as rle
 
-from fullconv.lib.dataset.detection.imdb import DatasetError
-from fullconv.lib.dataset.detection.pascal_voc import PascalVOC, instance_masks, mask_boxes
+from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.shapes.scene import CLASSES, HEIGHT, WIDTH, Scene, draw_scene
+from fullconv.lib.mask.instance_map import instance_masks, mask_boxes
 
 VERSION = 1  # change it when the same seed draws another picture
 NAMES = ("shapes", "textured_shapes")  # without and with cues
 SPLITS = ("train", "val")
 DEFAULT_COUNTS = {"train": 600, "val": 100}
-
-
-def build(image_set: str, root_path: str, path: str, result_path: str, limit: int | None = None) -> PascalVOC:
-    """Reader of `train`, `val`, or as in `train200` another number; pictures are drawn where absent."""
-    split, count = split_and_count(image_set, limit)
-    generate(path, split, count)
-    return PascalVOC(f"shapes_{split}", root_path, path, result_path, limit=count)
 
 
 def split_and_count(image_set: str, limit: int | None = None, name: str = NAMES[0]) -> tuple[str, int]:
@@ -185,8 +178,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     for split, count in (("train", args.train), ("val", args.val)):
         generate(args.out, split, count, args.seed, args.cues)
-        written = _read_marker(args.out, split)["count"]
-        print(f"{args.out}: {split} has {written} images of {', '.join(CLASSES)}")
+        marker = _read_marker(args.out, split)
+        print(f"{args.out}: {split} has {marker['count'] if marker else 0} images of {', '.join(CLASSES)}")
 
 
 if __name__ == "__main__":

@@ -46,8 +46,7 @@ def alexnet_fcn(bottom: str, width: float = 1.0, hidden: int = 4096, ratio: floa
     blob = bottom
     for index, stage in enumerate(STAGES, 1):
         channels = scaled(stage.channels, width, GROUPS)
-        shape = {"stride": stage.stride, "pad": stage.pad, "group": stage.group}
-        layers.append(convolution(f"conv{index}", blob, channels, stage.kernel, **shape))
+        layers.append(convolution(f"conv{index}", blob, channels, stage.kernel, stage.stride, stage.pad, stage.group))
         layers.append(relu(f"relu{index}", f"conv{index}"))
         if stage.pool:
             layers.append(max_pooling(f"pool{index}", layers[-1].top, kernel=3, stride=2))

@@ -6,11 +6,12 @@ import mxnet as mx
 import numpy as np
 import pytest
 
+from fullconv.fcis import assembly
 from fullconv.fcis import config as fcis_config
-from fullconv.fcis.loader import largest_shapes
 from fullconv.fcis.symbols.fcis import DATA_NAMES, FCIS, LABEL_NAMES, feature_shape
-from fullconv.lib.core.optimizer import lr_multipliers
+from fullconv.lib.core.optimizer.multipliers import lr_multipliers
 from fullconv.lib.core.trainer import fixed_parameters
+from fullconv.lib.structures.entry import Entry
 
 CFGS = "experiments/fcis/cfgs"
 VOC, COCO = f"{CFGS}/resnet_v1_101_vocSDS_fcis_end2end.yaml", f"{CFGS}/resnet_v1_101_coco_fcis_end2end_ohem.yaml"
@@ -31,17 +32,18 @@ def learnable(symbol):
 
 
 def symbol_of_training(config):
-    network = FCIS(fcis_config.network_spec(config, config.dataset.NUM_CLASSES))
-    return network.train_symbol(fcis_config.train_spec(config))
+    network = FCIS(assembly.network_spec(config, config.dataset.NUM_CLASSES))
+    return network.train_symbol(assembly.train_spec(config))
 
 
 def symbol_of_test(config):
-    network = FCIS(fcis_config.network_spec(config, config.dataset.NUM_CLASSES))
-    return network.test_symbol(fcis_config.test_spec(config))
+    network = FCIS(assembly.network_spec(config, config.dataset.NUM_CLASSES))
+    return network.test_symbol(assembly.test_spec(config))
 
 
-def roidb(objects):
-    return [{"boxes": np.zeros((objects, 4))}]
+def largest_shapes(config, symbol, objects):
+    entry = Entry("a.jpg", 1, 30, 40, np.zeros((objects, 4)), np.ones(objects))
+    return assembly.train_source(config, [entry], symbol).largest_shapes(config.TRAIN.BATCH_IMAGES)
 
 
 @pytest.mark.parametrize("cfg, values", [(VOC, 51_856_392), (COCO, 57_892_626)])
@@ -49,7 +51,7 @@ def test_published_parameters(cfg, values):
     config = fcis_config.load(cfg)
     symbol = symbol_of_training(config)
     names = learnable(symbol)
-    shapes = largest_shapes(config, symbol, roidb(4))
+    shapes = largest_shapes(config, symbol, 4)
     arg_shapes, _, _ = symbol.infer_shape(**shapes)
     sizes = {n: int(np.prod(s)) for n, s in zip(symbol.list_arguments(), arg_shapes)}
     fixed = fixed_parameters(names, config.network.FIXED_PARAMS)
@@ -64,7 +66,7 @@ def test_published_parameters(cfg, values):
 def test_published_training_outputs(cfg, rois, classes):
     config = fcis_config.load(cfg)
     symbol = symbol_of_training(config)
-    _, shapes, _ = symbol.infer_shape(**largest_shapes(config, symbol, roidb(4)))
+    _, shapes, _ = symbol.infer_shape(**largest_shapes(config, symbol, 4))
     anchors = config.network.NUM_ANCHORS
     assert shapes == [
         (1, 2, anchors * 38, 63),
@@ -134,7 +136,7 @@ def test_small_networks_give_finite_losses_and_gradients(stride, options):
         + ["TRAIN.BATCH_IMAGES", "2", "network.RPN_FEAT_STRIDE", str(stride), "dataset.NUM_CLASSES", "4"],
     )
     symbol = symbol_of_training(config)
-    shapes = largest_shapes(config, symbol, roidb(2))
+    shapes = largest_shapes(config, symbol, 2)
     executor = symbol.simple_bind(mx.cpu(), **shapes)
     rng = np.random.RandomState(0)
     for _, array in sorted(executor.arg_dict.items()):
@@ -159,10 +161,10 @@ def test_small_networks_give_finite_losses_and_gradients(stride, options):
 
 def test_an_unknown_backbone_names_those_known():
     with pytest.raises(ValueError, match="resnet_v1_101"):
-        fcis_config.network_spec(fcis_config.load(VOC, ["symbol", "resnet_v9_fcis"]), 21)
+        assembly.network_spec(fcis_config.load(VOC, ["symbol", "resnet_v9_fcis"]), 21)
 
 
 def test_maps_of_different_strides_are_refused():
-    spec = fcis_config.network_spec(fcis_config.load(VOC), 21)
+    spec = assembly.network_spec(fcis_config.load(VOC), 21)
     with pytest.raises(ValueError, match=r"strides 16 \(res4\) and 32 \(res5\)"):
         FCIS(replace(spec, backbone=replace(spec.backbone, strides=(1, 2, 2, 2)))).maps()

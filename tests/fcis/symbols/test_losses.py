@@ -6,6 +6,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 
+from fullconv.fcis import assembly
 from fullconv.fcis import config as fcis_config
 from fullconv.fcis.symbols.fcis import FCIS, Maps
 from fullconv.fcis.symbols.heads import rpn_probability
@@ -40,7 +41,7 @@ def one_hot(label, classes):
 @pytest.mark.parametrize("cfg, divisor", [(VOC, 128), (COCO, 128)])
 def test_head_losses(cfg, divisor):
     config = fcis_config.load(cfg)
-    network, train = fcis_config.network_spec(config, CLASSES), fcis_config.train_spec(config)
+    network, train = assembly.network_spec(config, CLASSES), assembly.train_spec(config)
     rng = np.random.RandomState(0)
     arrays = {
         "cls": rng.randn(ROIS, CLASSES),
@@ -81,7 +82,7 @@ def test_rpn_losses(images):
     }
     maps = Maps(mx.sym.Variable("score"), mx.sym.Variable("delta"), None, None)
     scores, _ = rpn_probability(maps, anchors)
-    got = gradients(rpn_losses(maps, scores, fcis_config.train_spec(config)), arrays, ["score", "delta"])
+    got = gradients(rpn_losses(maps, scores, assembly.train_spec(config)), arrays, ["score", "delta"])
 
     label = arrays["proposal_label"]
     flat = arrays["score"].reshape(images, 2, -1)
@@ -107,7 +108,7 @@ def ancestors(symbol, name):
 
 def test_masks_are_picked_and_counted_with_the_labels_before_hard_example_mining():
     config = fcis_config.load(COCO)
-    symbol = FCIS(fcis_config.network_spec(config, 81)).train_symbol(fcis_config.train_spec(config))
+    symbol = FCIS(assembly.network_spec(config, 81)).train_symbol(assembly.train_spec(config))
     assert ("proposal_annotator", 1) in ancestors(symbol, "seg_pred")
     assert ancestors(symbol, "mask_targets") == {("proposal_annotator", 4)}
     assert ancestors(symbol, "rcnn_label") == {("annotator_ohem", 0)}

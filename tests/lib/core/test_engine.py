@@ -9,7 +9,7 @@ import pytest
 
 from fullconv.lib.core.engine import DivergedError, Progress, fit, grouped
 from fullconv.lib.core.metric import MetricSet
-from fullconv.lib.core.optimizer import WarmupMultiFactorSchedule
+from fullconv.lib.core.schedule import MultiFactorSchedule
 from fullconv.lib.core.trainer import Trainer
 
 
@@ -44,7 +44,7 @@ def run(loader, epochs=2, accumulate=1):
     metrics = MetricSet({"Loss": lambda a: (a["loss"].sum(), mx.nd.ones((1,)))})
     lines, records, saved = [], [], []
     progress = Progress(lines.append, records.append, frequent=2, images=accumulate, total=epochs * 6 // accumulate)
-    schedule = WarmupMultiFactorSchedule(0.01)
+    schedule = MultiFactorSchedule(0.01)
     fit(trainer, loader, metrics, ["loss"], schedule, range(epochs), progress, saved.append, lines.append)
     return trainer, lines, records, saved
 
@@ -66,7 +66,7 @@ def test_the_last_lines_time_left_is_zero():
 
 
 def test_nan_stops_and_names_the_images():
-    with pytest.raises(DivergedError, match=r"epoch 0, update 4: Loss not finite.*image3\.jpg.*TRAIN\.lr"):
+    with pytest.raises(DivergedError, match=r"epoch 0, update 4: Loss not finite.*image3\.jpg.*Lower the learning"):
         run(Loader(bad=3))
 
 

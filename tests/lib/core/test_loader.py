@@ -1,60 +1,59 @@
-"""Order, prefetching and padding of batches."""
-
-import threading
-import time
+"""Batches: what is in them, and that they depend on their plan only."""
 
 import numpy as np
 import pytest
 
-from fullconv.lib.core.loader import LoaderError, aspect_grouped_order, batches_of, collate, prefetch
+from fullconv.lib.core.loader import EpochLoader, SampleSource, collate
+from fullconv.lib.core.prefetch import LoaderError
+from fullconv.lib.core.sampler import EpochSampler
 
 
-@pytest.mark.parametrize("workers", [0, 1, 3])
-def test_prefetch_keeps_the_order(workers):
-    def slow(item):
-        time.sleep(0.002 * (item % 3))
-        return item * item
+class Numbers(SampleSource):
+    """Sample i is an image of i + 1 rows; the random draw and the batch's size go into it too."""
 
-    assert list(prefetch(range(20), slow, workers)) == [i * i for i in range(20)]
+    fills = {"data": -1.0}
 
+    def sample(self, index, seed):
+        if index == 5:
+            raise ValueError("broken")
+        draw = np.random.RandomState(seed).rand(1)
+        return {"data": np.full((1, index + 1, 2), index, np.float32), "draw": draw}
 
-def test_prefetch_names_the_item_that_failed():
-    def make(item):
-        if item == 3:
-            raise ValueError("bad pixel")
-        return item
+    def targets(self, size, sample):
+        return {"size": np.array(size)}
 
-    results = prefetch(range(6), make, 2)
-    assert [next(results) for _ in range(3)] == [0, 1, 2]
-    with pytest.raises(LoaderError, match="3.*ValueError: bad pixel"):
-        next(results)
+    def names(self, plan):
+        return [f"{index}.jpg" for index in plan.indices]
 
 
-def test_prefetch_stops_its_threads_when_the_consumer_stops():
-    before = threading.active_count()
-    results = prefetch(range(1000), lambda item: item, 2)
-    next(results)
-    results.close()
-    assert threading.active_count() <= before
+def batches(count=5, workers=0, seed=0, batch=2):
+    loader = EpochLoader(EpochSampler(count, batch), Numbers(seed), workers)
+    return loader, list(loader.epoch(0))
 
 
-@pytest.mark.parametrize("count, batch", [(22, 4), (20, 4), (9, 1), (3, 4)])
-def test_grouped_order_is_a_permutation_of_uniform_batches(count, batch):
-    rng = np.random.RandomState(count)
-    widths, heights = rng.randint(1, 9, count), rng.randint(1, 9, count)
-    order = aspect_grouped_order(widths, heights, batch, rng)
-    assert sorted(order) == list(range(count))
-    wide = (widths >= heights)[order]
-    mixed = [len(set(wide[list(b)])) == 2 for b in batches_of(np.arange(count), batch)]
-    assert sum(mixed) <= 1, "only the batch at the boundary of wide and tall may mix them"
+def test_samples_are_stacked_padded_and_given_what_depends_on_the_batch():
+    loader, found = batches()
+    assert len(loader) == len(found) == 2
+    assert found[1]["data"].shape == (2, 1, 4, 2) and (found[1]["data"][0, 0, 3] == -1).all()
+    assert found[1]["size"].tolist() == [[4, 2], [4, 2]]
+    assert loader.items(0, 1) == ["2.jpg", "3.jpg"]
 
 
-def test_grouped_order_mixes_whole_batches_where_the_original_did_not():
-    widths, heights = np.r_[np.full(40, 2), np.full(40, 1)], np.r_[np.full(40, 1), np.full(40, 2)]
-    fixed = aspect_grouped_order(widths, heights, 4, np.random.RandomState(0))
-    quirk = aspect_grouped_order(widths, heights, 4, np.random.RandomState(0), original_quirk=True)
-    assert set(quirk[:40]) == set(range(40)), "the original trains all wide images first"
-    assert set(fixed[:40]) != set(range(40))
+@pytest.mark.parametrize("workers", [1, 3])
+def test_threads_change_nothing(workers):
+    for alone, threaded in zip(batches()[1], batches(workers=workers)[1]):
+        for name in alone:
+            np.testing.assert_array_equal(alone[name], threaded[name])
+
+
+def test_the_seed_decides_what_is_random():
+    assert not np.array_equal(batches()[1][0]["draw"], batches(seed=1)[1][0]["draw"])
+    assert len({float(d) for batch in batches()[1] for d in batch["draw"]}) == 4
+
+
+def test_a_batch_that_cannot_be_made_names_its_images():
+    with pytest.raises(LoaderError, match="4.jpg, 5.jpg: ValueError: broken"):
+        batches(count=6)
 
 
 def test_collate_pads_to_the_largest_with_the_given_fill():

@@ -63,7 +63,7 @@ def test_momentum_goes_back_to_several_devices():
     other = Trainer(network(), [mx.cpu(0), mx.cpu(1)], LARGEST)
     arrays = {name: mx.nd.array(value) for name, value in half.items()}
     other.set_params(arrays, arrays)
-    other.set_momentum(trainer.get_momentum())
+    other.set_optimizer_state(trainer.get_optimizer_state())
     for place in (4, 6):
         other.step(data[place : place + 2], lr=0.05)
     for name, value in other.get_params()[0].items():
@@ -108,7 +108,7 @@ def test_momentum_round_trip_continues_exactly(optimizer):
     other = Trainer(network(), [mx.cpu()], LARGEST, optimizer=optimizer)
     arrays = {n: mx.nd.array(v) for n, v in half.items()}
     other.set_params(arrays, arrays)
-    other.set_momentum(trainer.get_momentum())
+    other.set_optimizer_state(trainer.get_optimizer_state())
     other.num_update = trainer.num_update
     for batch in data[3:]:
         other.step([batch], lr=0.05)
@@ -119,7 +119,7 @@ def test_momentum_round_trip_continues_exactly(optimizer):
 def test_another_optimizers_state_is_refused():
     trainer = Trainer(network(), [mx.cpu()], LARGEST)
     with pytest.raises(ValueError, match=r"resume with the TRAIN\.optimizer of its config"):
-        Trainer(network(), [mx.cpu()], LARGEST, optimizer="adam").set_momentum(trainer.get_momentum())
+        Trainer(network(), [mx.cpu()], LARGEST, optimizer="adam").set_optimizer_state(trainer.get_optimizer_state())
 
 
 def test_wrong_number_of_batches_is_refused():

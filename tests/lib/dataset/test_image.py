@@ -7,17 +7,23 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
+from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.image import (
     ImageError,
     image_size,
+    max_pixels,
     read_image,
     resize_image,
     scale_boxes,
     tensor_to_image,
     to_tensor,
 )
+from fullconv.lib.dataset.image_files import read_upright
+from fullconv.lib.dataset.segmentation.base import read_depth
+from fullconv.lib.dataset.segmentation.label_files import read_label_png
+from fullconv.lib.dataset.voc_files import read_map
 
 H, W = 40, 56
 
@@ -176,9 +182,60 @@ def test_png_chunk_of_two_gigabytes(tmp_path, picture):
 
 def test_pixel_limit_is_configurable(tmp_path, picture):
     path = _save(picture, tmp_path / "a.png")
-    assert read_image(path, max_pixels=H * W).shape == (H, W, 3)
+    assert read_image(path, limit=H * W).shape == (H, W, 3)
     with pytest.raises(ImageError, match="56 x 40 pixels exceed the limit of 2239"):
-        read_image(path, max_pixels=H * W - 1)
+        read_image(path, limit=H * W - 1)
+
+
+def test_the_variable_for_the_limit_is_read_when_an_image_is(tmp_path, picture, monkeypatch):
+    path = _save(picture, tmp_path / "a.png")
+    assert image_size(path) == (H, W)
+    monkeypatch.setenv("FULLCONV_MAX_PIXELS", "2239")
+    for function in (read_image, image_size):
+        with pytest.raises(ImageError, match="exceed the limit of 2239: shrink it, or raise FULLCONV_MAX_PIXELS"):
+            function(path)
+    for text in ("many", "0", "-5", "1e9"):
+        monkeypatch.setenv("FULLCONV_MAX_PIXELS", text)
+        with pytest.raises(ImageError, match=f"FULLCONV_MAX_PIXELS is '{text}': set it to a number of pixels"):
+            image_size(path)
+    monkeypatch.setenv("FULLCONV_MAX_PIXELS", "")
+    assert max_pixels() == 10**8
+
+
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 56 40\n%%EndComments\nshowpage\n%%EOF\n"
+
+
+@pytest.fixture
+def eps(tmp_path, monkeypatch):
+    """Path of a PostScript file named .png; a test fails where it would be run."""
+
+    def run(*_, **__):
+        raise AssertionError("PIL would start Ghostscript")
+
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", run)
+    path = tmp_path / "a.png"
+    path.write_bytes(EPS)
+    with Image.open(path) as image, pytest.raises(AssertionError, match="Ghostscript"):
+        image.load()  # what every reader below must avoid
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        read_image,
+        image_size,
+        lambda path: read_upright(Path(path)),
+        lambda path: read_label_png(path, (H, W)),
+        lambda path: read_map(path, "GTinst", (H, W)),
+        read_depth,
+    ],
+    ids=["image", "size", "photo", "label", "instances", "depth"],
+)
+def test_postscript_in_a_png_is_refused_and_never_run(eps, read):
+    with pytest.raises(ValueError, match=r"a\.png|cannot identify") as refused:
+        read(eps)
+    assert isinstance(refused.value, (ImageError, DatasetError))
 
 
 def test_tensor_round_trip(picture):

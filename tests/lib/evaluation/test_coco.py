@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 
 import numpy as np
@@ -10,8 +11,9 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from fullconv.lib.evaluation.coco import SUMMARY, evaluate_coco, format_table
+from fullconv.lib.evaluation.coco import SUMMARY, CocoEvaluator
 from fullconv.lib.evaluation.sanity import EvaluationError
+from fullconv.lib.structures.detections import Detections
 
 CLASSES = ["__background__", "person", "kite", "skis"]
 CATEGORY_IDS = [1, 38, 35]
@@ -50,29 +52,37 @@ def make_case(seed=0):
             )
             for _ in range(rng.randint(0, 3)):
                 boxes[c][i].append([*(box + rng.normal(0, 3, 4)), rng.rand()])
-    boxes = [[np.array(b).reshape(-1, 5) for b in row] for row in boxes]
     blob = (1.3 - xx**2 - yy**2).clip(0, 1).astype(np.float32)
-    masks = [[np.repeat(blob[None], len(b), axis=0) for b in row] for row in boxes]
+    detections = []
+    for i in range(len(IMAGE_IDS)):
+        labels = [c for c, row in enumerate(boxes) for _ in row[i]]
+        rows = np.array([box for row in boxes for box in row[i]]).reshape(-1, 5)
+        detections.append(Detections(rows[:, :4], rows[:, 4], labels, np.repeat(blob[None], len(rows), axis=0)))
     images = [{"id": i, "height": SIZE[0], "width": SIZE[1], "file_name": f"{i}.jpg"} for i in IMAGE_IDS]
     categories = [{"id": i, "name": name} for i, name in zip(CATEGORY_IDS, CLASSES[1:])]
-    return {"images": images, "categories": categories, "annotations": annotations}, boxes, masks
+    return {"images": images, "categories": categories, "annotations": annotations}, detections
 
 
-def evaluate(tmp_path, data, boxes, masks, **changes):
+def evaluator(tmp_path, data, **changes):
     path = tmp_path / "annotations.json"
     path.write_text(json.dumps(data))
     arguments = {
         "annotation_file": str(path),
         "image_ids": IMAGE_IDS,
+        "image_sizes": [SIZE] * len(IMAGE_IDS),
         "category_ids": CATEGORY_IDS,
         "classes": CLASSES,
-        "all_boxes": boxes,
-        "all_masks": masks,
-        "image_sizes": [SIZE] * len(IMAGE_IDS),
-        "output_dir": str(tmp_path / "results"),
         **changes,
     }
-    return evaluate_coco(**arguments)
+    return CocoEvaluator(**arguments)
+
+
+def evaluate(tmp_path, data, detections, **changes):
+    return evaluator(tmp_path, data, **changes).evaluate(detections, str(tmp_path / "results"))
+
+
+def without_masks(detections):
+    return [Detections(found.boxes, found.scores, found.labels) for found in detections]
 
 
 def plain_pycocotools(annotation_file, results_file, kind, image_ids, category_ids):
@@ -96,9 +106,13 @@ def test_equal_to_plain_pycocotools(tmp_path, capsys, seed):
     assert result["AP"] == pytest.approx((result["AP/person"] + result["AP/kite"]) / 2)
 
 
+def box_rows(found):
+    return zip(found.boxes.clip(0, [159, 119, 159, 119]).tolist(), found.scores.tolist())
+
+
 def test_boxes_are_equal_to_plain_pycocotools(tmp_path):
-    data, boxes, masks = make_case()
-    result = evaluate(tmp_path, data, boxes, masks)
+    data, detections = make_case()
+    result = evaluate(tmp_path, data, detections)
     records = [
         {
             "image_id": image_id,
@@ -108,7 +122,7 @@ def test_boxes_are_equal_to_plain_pycocotools(tmp_path):
         }
         for c in (1, 2, 3)
         for i, image_id in enumerate(IMAGE_IDS)
-        for x1, y1, x2, y2, score in boxes[c][i].clip(0, [159, 119, 159, 119, 1]).tolist()
+        for (x1, y1, x2, y2), score in box_rows(detections[i].of_class(c))
     ]
     (tmp_path / "boxes.json").write_text(json.dumps(records))
     expected = plain_pycocotools(
@@ -125,7 +139,7 @@ def test_results_file_is_official_sorted_and_reproducible(tmp_path):
     evaluate(tmp_path, *case, result_name="val")
     assert path.read_bytes() == first
     records = json.loads(first)
-    assert len(records) == sum(len(b) for row in case[1] for b in row)
+    assert len(records) == sum(map(len, case[1]))
     for record in records:
         assert list(record) == ["category_id", "image_id", "score", "segmentation"]
         assert record["segmentation"]["size"] == list(SIZE)
@@ -133,61 +147,94 @@ def test_results_file_is_official_sorted_and_reproducible(tmp_path):
 
 
 def test_only_the_images_asked_for_count(tmp_path):
-    data, boxes, masks = make_case()
-    whole = evaluate(tmp_path, data, boxes, masks)
-    first = [[row[0]] for row in boxes], [[row[0]] for row in masks]
-    part = evaluate(tmp_path, data, *first, image_ids=IMAGE_IDS[:1], image_sizes=[SIZE])
+    data, detections = make_case()
+    whole = evaluate(tmp_path, data, detections)
+    first = detections[:1]
+    part = evaluate(tmp_path, data, first, image_ids=IMAGE_IDS[:1], image_sizes=[SIZE])
     data["annotations"] = [a for a in data["annotations"] if a["image_id"] == IMAGE_IDS[0]]
-    assert part == evaluate(tmp_path, data, *first, image_ids=IMAGE_IDS[:1], image_sizes=[SIZE])
+    assert part == evaluate(tmp_path, data, first, image_ids=IMAGE_IDS[:1], image_sizes=[SIZE])
     assert part["AP"] != whole["AP"]
 
 
 def test_a_test_set_is_written_and_not_scored(tmp_path):
-    data, boxes, masks = make_case()
+    data, detections = make_case()
     del data["annotations"]
-    assert evaluate(tmp_path, data, boxes, masks, result_name="test-dev") == {}
+    assert evaluate(tmp_path, data, detections, result_name="test-dev") == {}
     assert (tmp_path / "results" / "detections_test-dev_results.json").exists()
-    assert "nothing was scored" in format_table({}, CLASSES)
+    assert "nothing was scored" in evaluator(tmp_path, data).table({})
 
 
 def test_no_detections_score_zero(tmp_path):
-    data, boxes, masks = make_case()
-    empty = [[np.zeros((0, 5)) for _ in row] for row in boxes], [[m[:0] for m in row] for row in masks]
-    result = evaluate(tmp_path, data, *empty)
+    data, detections = make_case()
+    result = evaluate(tmp_path, data, [Detections.empty(21)] * 3)
     assert result["AP"] == 0 and result["AP/skis"] == -1
 
 
 def test_a_score_of_zero_comes_with_its_cause(tmp_path, caplog):
-    data, boxes, masks = make_case()
-    swap = [0, 2, 1, 3]
+    data, detections = make_case()
+    swapped = [dataclasses.replace(f, labels=np.array([0, 2, 1, 3])[f.labels]) for f in detections]
     with caplog.at_level("WARNING"):
-        result = evaluate(tmp_path, data, [boxes[c] for c in swap], [masks[c] for c in swap])
+        result = evaluate(tmp_path, data, swapped)
     assert result["AP@0.5"] < 0.2
-    far = [[b * [0, 0, 0, 0, 1] + [140, 1, 150, 6, 0] for b in row] for row in boxes]
+    far = [dataclasses.replace(f, boxes=f.boxes * 0 + [140, 1, 150, 6]) for f in detections]
     with caplog.at_level("WARNING"):
-        evaluate(tmp_path, data, far, masks)
+        evaluate(tmp_path, data, far)
     assert "no box overlaps an object of its class" in caplog.text
 
 
 def test_missing_keys_and_ids_from_zero_do_not_change_the_score(tmp_path):
-    data, boxes, masks = make_case()
+    data, detections = make_case()
     for annotation in data["annotations"]:
         annotation["iscrowd"] = 0
     bare = copy.deepcopy(data)
     for annotation in bare["annotations"]:
         annotation["id"] -= 1  # pycocotools takes the match with id 0 for no match
         del annotation["iscrowd"]
-    assert evaluate(tmp_path, bare, boxes, masks) == evaluate(tmp_path, data, boxes, masks)
+    assert evaluate(tmp_path, bare, detections) == evaluate(tmp_path, data, detections)
     for annotation in bare["annotations"]:
         del annotation["area"]
-    assert evaluate(tmp_path, bare, boxes, masks)["AP"] > 0
+    assert evaluate(tmp_path, bare, detections)["AP"] > 0
 
 
-def test_numpy_ids_and_a_channel_are_fine(tmp_path):
-    data, boxes, masks = make_case()
-    with_channel = [[m[:, None] for m in row] for row in masks]
-    changed = evaluate(tmp_path, data, boxes, with_channel, image_ids=np.array(IMAGE_IDS))
-    assert changed == evaluate(tmp_path, data, boxes, masks)
+def test_numpy_ids_are_fine(tmp_path):
+    data, detections = make_case()
+    changed = evaluate(tmp_path, data, detections, image_ids=np.array(IMAGE_IDS))
+    assert changed == evaluate(tmp_path, data, detections)
+
+
+def test_boxes_alone_need_no_segmentation(tmp_path):
+    """The box scores are those of the run with masks, and the results file has boxes."""
+    data, detections = make_case()
+    whole = evaluate(tmp_path, data, detections)
+    for annotation in data["annotations"]:
+        del annotation["segmentation"]
+    boxes = without_masks(detections)
+    with pytest.raises(EvaluationError, match="fields missing: segmentation"):
+        evaluate(tmp_path, data, detections)
+    found = evaluate(tmp_path, data, boxes, masks=False, result_name="boxes")
+    assert found == {key: value for key, value in whole.items() if key.startswith("box ")} and found["box AP"] > 0
+    records = json.loads((tmp_path / "results" / "detections_boxes_results.json").read_text())
+    assert all(list(record) == ["bbox", "category_id", "image_id", "score"] for record in records)
+    table = evaluator(tmp_path, data, masks=False).table(found)
+    assert "mask" not in table and f"{100 * found['box AP']:.2f}" in table
+
+
+def test_boxes_alone_complete_and_ignore_what_nobody_checks(tmp_path):
+    data, detections = make_case()
+    boxes = without_masks(detections)
+    expected = evaluate(tmp_path, data, boxes, masks=False)
+    for annotation in data["annotations"]:
+        annotation["segmentation"] = "nonsense"
+    assert evaluate(tmp_path, data, boxes, masks=False) == expected
+    for annotation in data["annotations"]:
+        del annotation["area"], annotation["iscrowd"]
+    assert evaluate(tmp_path, data, boxes, masks=False)["box AP"] > 0
+
+
+def test_masks_that_were_announced_must_be_there(tmp_path):
+    data, detections = make_case()
+    with pytest.raises(EvaluationError, match="boxes without masks"):
+        evaluate(tmp_path, data, without_masks(detections))
 
 
 @pytest.mark.parametrize(
@@ -197,7 +244,7 @@ def test_numpy_ids_and_a_channel_are_fine(tmp_path):
         ({"category_ids": [1, 2, 3]}, "category id 2 .'kite'. is not in"),
         ({"classes": ["__background__", "kite", "person", "skis"]}, "is 'kite' in the results but 'person'"),
         ({"image_sizes": [(120, 160), (60, 80), (120, 160)]}, r"image 7 is \(60, 80\)"),
-        ({"all_boxes": [[np.zeros((0, 5))] * 3] * 81}, "81 classes, but the data set has 4"),
+        ({"classes": CLASSES[:2], "category_ids": [1]}, "results have class 2, but the data set has 2 classes"),
     ],
 )
 def test_impossible_input(tmp_path, change, message):
@@ -217,22 +264,23 @@ def test_impossible_input(tmp_path, change, message):
     ],
 )
 def test_annotations_that_would_crash_pycocotools(tmp_path, segmentation, message):
-    data, boxes, masks = make_case()
+    data, detections = make_case()
     data["annotations"][2]["segmentation"] = segmentation
     with pytest.raises(EvaluationError, match=message):
-        evaluate(tmp_path, data, boxes, masks)
+        evaluate(tmp_path, data, detections)
 
 
 def test_a_file_that_is_not_there_or_not_coco(tmp_path):
-    data, boxes, masks = make_case()
+    data, detections = make_case()
     with pytest.raises(ValueError, match="no such annotation file"):
-        evaluate(tmp_path, data, boxes, masks, annotation_file=str(tmp_path / "absent.json"))
+        evaluate(tmp_path, data, detections, annotation_file=str(tmp_path / "absent.json"))
     with pytest.raises(ValueError, match="is it a COCO file"):
-        evaluate(tmp_path, {"images": 3}, boxes, masks)
+        evaluate(tmp_path, {"images": 3}, detections)
 
 
 def test_table_prints_absent_kinds_as_not_available(tmp_path):
-    table = format_table(evaluate(tmp_path, *make_case()), CLASSES)
+    data, detections = make_case()
+    table = evaluator(tmp_path, data).table(evaluate(tmp_path, data, detections))
     large = next(line for line in table.splitlines() if line.startswith("AP large"))
     assert large.split()[-2:] == ["n/a", "n/a"] and "-1" not in table
     assert "AP/kite" in table

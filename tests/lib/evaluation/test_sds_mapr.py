@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import time
 
@@ -11,6 +12,7 @@ import pytest
 
 from fullconv.lib.evaluation.sanity import EvaluationError
 from fullconv.lib.evaluation.sds_mapr import (
+    SdsEvaluator,
     crop_segment,
     evaluate_sds,
     format_table,
@@ -18,6 +20,9 @@ from fullconv.lib.evaluation.sds_mapr import (
     sds_curves,
     segment_iou,
 )
+from fullconv.lib.mask.instance_map import mask_boxes
+from fullconv.lib.structures.detections import Detections
+from fullconv.lib.structures.entry import ArrayMasks, Entry
 
 CLASSES = ["__background__", "cat", "dog", "cow"]
 
@@ -44,10 +49,21 @@ def random_case(rng, num_images=4, height=40, width=50, num_classes=4):
                 yy, xx = np.mgrid[-1:1:21j, -1:1:21j]
                 blob = 1 / (1 + np.exp(4 * (xx**2 + yy**2 - 1))) + rng.normal(0, 0.1, (21, 21))
                 masks[label][i].append(blob.astype(np.float32))
-        truth.append({"masks": objects, "classes": labels})
-    boxes = [[np.array(b, dtype=np.float64).reshape(-1, 5) for b in row] for row in boxes]
-    masks = [[np.array(m, dtype=np.float32).reshape(-1, 21, 21) for m in row] for row in masks]
-    return truth, boxes, masks
+        truth.append(annotated(objects, labels, "abcd"[i % 4]))
+    return truth, [joined([row[i] for row in boxes], [row[i] for row in masks]) for i in range(num_images)]
+
+
+def annotated(masks, labels, name="a"):
+    """An image with these objects."""
+    return Entry(f"{name}.jpg", name, *masks.shape[1:], mask_boxes(masks), labels, ArrayMasks(masks))
+
+
+def joined(boxes, masks):
+    """Detections of one image from rows (box, score) and masks per class, in ascending order of class."""
+    rows = np.array([row for of_class in boxes for row in of_class]).reshape(-1, 5)
+    labels = [c for c, of_class in enumerate(boxes) for _ in of_class]
+    stack = np.array([mask for of_class in masks for mask in of_class], np.float32).reshape(-1, 21, 21)
+    return Detections(rows[:, :4], rows[:, 4], labels, stack)
 
 
 def paste(box, mask, thresh, shape, margin=60):
@@ -60,18 +76,19 @@ def paste(box, mask, thresh, shape, margin=60):
     return canvas
 
 
-def brute_force(truth, boxes, masks, c, iou_threshold, thresh=0.4, margin=60):
+def brute_force(truth, detections, c, iou_threshold, thresh=0.4, margin=60):
     """Definition by the book: one whole-image comparison at a time."""
-    rows = [(i, k) for i in range(len(truth)) for k in range(len(boxes[c][i]))]
-    order = np.argsort([-boxes[c][i][k, 4] for i, k in rows]) if rows else []
+    of_class = [found.of_class(c) for found in detections]
+    rows = [(i, k) for i in range(len(truth)) for k in range(len(of_class[i]))]
+    order = np.argsort([-of_class[i].scores[k] for i, k in rows]) if rows else []
     used, tp = set(), []
-    num_gt = sum(int(label) == c for image in truth for label in image["classes"])
+    num_gt = sum(int(label) == c for image in truth for label in image.classes)
     for i, k in (rows[j] for j in order):
-        shape = truth[i]["masks"].shape[1:]
-        found = paste(boxes[c][i][k], masks[c][i][k], thresh, shape, margin)
+        objects = truth[i].read_masks()
+        found = paste(of_class[i].boxes[k], of_class[i].masks[k], thresh, objects.shape[1:], margin)
         best, winner = -1.0, None
-        for g, label in enumerate(truth[i]["classes"]):
-            target = np.pad(truth[i]["masks"][g], margin)
+        for g, label in enumerate(truth[i].classes):
+            target = np.pad(objects[g], margin)
             union = (found | target).sum()
             iou = (found & target).sum() / union if union else 0.0
             if label == c and iou > best:
@@ -89,38 +106,36 @@ def brute_force(truth, boxes, masks, c, iou_threshold, thresh=0.4, margin=60):
 @pytest.mark.parametrize("block", range(10))
 def test_brute_force_on_random_cases(block):
     for seed in range(100 * block, 100 * (block + 1)):
-        truth, boxes, masks = random_case(np.random.RandomState(seed), num_images=1 + seed % 3)
-        curves = sds_curves(truth, CLASSES, boxes, masks)
+        truth, detections = random_case(np.random.RandomState(seed), num_images=1 + seed % 3)
+        curves = sds_curves(truth, CLASSES, detections)
         for c in range(1, len(CLASSES)):
             for t, threshold in enumerate((0.5, 0.7)):
-                expected = brute_force(truth, boxes, masks, c, threshold)
+                expected = brute_force(truth, detections, c, threshold)
                 assert curves[c][t].ap == pytest.approx(expected, abs=1e-9), (seed, c, threshold)
 
 
 def perfect(truth):
     """Detections that are the ground truth itself, by masks as large as their boxes."""
-    boxes = [[np.zeros((0, 5)) for _ in truth] for _ in CLASSES]
-    masks = [[np.zeros((0, 21, 21)) for _ in truth] for _ in CLASSES]
-    for i, image in enumerate(truth):
-        for mask, c in zip(image["masks"], image["classes"]):
-            segment = crop_segment(mask)
-            boxes[c][i] = np.array([[*segment.box, 0.9]])
-            masks[c][i] = segment.mask[None].astype(np.float32)
-    return boxes, masks
+    found = []
+    for image in truth:
+        (segment,) = map(crop_segment, image.read_masks())
+        found.append(Detections([segment.box], [0.9], image.classes, segment.mask[None]))
+    return found
 
 
 def one_each(rng):
+    """An image with a cat and one with a dog, squares both."""
     truth = []
     for c in (1, 2):
-        mask = np.zeros((1, 40, 50), dtype=bool)
-        mask[0, 5 : 20 + rng.randint(10), 8 : 25 + rng.randint(10)] = True
-        truth.append({"masks": mask, "classes": [c]})
+        mask, side = np.zeros((1, 40, 50), dtype=bool), 15 + rng.randint(10)
+        mask[0, 5 : 5 + side, 8 : 8 + side] = True
+        truth.append(annotated(mask, [c]))
     return truth
 
 
 def test_perfect_results_and_absent_classes():
     truth = one_each(np.random.RandomState(0))
-    result = evaluate_sds(truth, CLASSES, *perfect(truth))
+    result = evaluate_sds(truth, CLASSES, perfect(truth))
     assert result["classes with objects"] == 2
     assert result["mAP^r@0.7 (classes with objects)"] == pytest.approx(1.0)
     assert result["mAP^r@0.7"] == pytest.approx(2 / 3)  # "cow" does not occur and counts 0
@@ -129,51 +144,44 @@ def test_perfect_results_and_absent_classes():
     assert "66.67" in table and "2 of 3 classes" in table
 
 
-def test_ground_truth_may_be_a_generator_and_masks_may_have_a_channel():
-    truth, boxes, masks = random_case(np.random.RandomState(5))
-    expected = evaluate_sds(truth, CLASSES, boxes, masks)
-    with_channel = [[m[:, None] for m in row] for row in masks]
-    assert evaluate_sds((t for t in truth), CLASSES, boxes, with_channel) == expected
-    halves = [[m.astype(np.float16).astype(np.float64) for m in row] for row in masks]
-    assert set(evaluate_sds(truth, CLASSES, boxes, halves)) == set(expected)
+def test_ground_truth_may_be_a_generator():
+    truth, detections = random_case(np.random.RandomState(5))
+    expected = evaluate_sds(truth, CLASSES, detections)
+    assert evaluate_sds((t for t in truth), CLASSES, detections) == expected
 
 
 def test_order_of_images_does_not_matter():
     rng = np.random.RandomState(6)
-    truth, boxes, masks = random_case(rng, num_images=8)
-    for b in (b for row in boxes for b in row):
-        b[:, 4] = rng.rand(len(b))  # without ties
-    result = evaluate_sds(truth, CLASSES, boxes, masks)
-    turned = evaluate_sds(truth[::-1], CLASSES, [r[::-1] for r in boxes], [r[::-1] for r in masks])
-    assert result == turned and 0.1 < result["mAP^r@0.5"] < 0.95
+    truth, detections = random_case(rng, num_images=8)
+    detections = [dataclasses.replace(f, scores=rng.rand(len(f))) for f in detections]  # without ties
+    result = evaluate_sds(truth, CLASSES, detections)
+    assert result == evaluate_sds(truth[::-1], CLASSES, detections[::-1]) and 0.1 < result["mAP^r@0.5"] < 0.95
 
 
 def test_a_second_detection_of_one_object_is_false():
     truth = one_each(np.random.RandomState(0))[:1]
-    boxes, masks = perfect(truth)
-    boxes[1][0], masks[1][0] = np.repeat(boxes[1][0], 2, axis=0), np.repeat(masks[1][0], 2, axis=0)
-    curve = sds_curves(truth, CLASSES, boxes, masks)[1][0]
+    curve = sds_curves(truth, CLASSES, [perfect(truth)[0].select([0, 0])])[1][0]
     np.testing.assert_array_equal(curve.precision, [1.0, 0.5])
 
 
 def test_no_detection_warns_and_gives_zero(caplog):
     truth = one_each(np.random.RandomState(0))
-    empty = [[np.zeros((0, 5))] * 2] * 4
     with caplog.at_level(logging.WARNING):
-        result = evaluate_sds(truth, CLASSES, empty, [[[], []]] * 4)
+        result = evaluate_sds(truth, CLASSES, [Detections.empty(21)] * 2)
     assert result["mAP^r@0.5"] == 0 and "not a single detection" in caplog.text
 
 
 def test_a_score_of_zero_comes_with_its_cause(caplog):
     truth = one_each(np.random.RandomState(0))
-    boxes, masks = perfect(truth)
+    detections = perfect(truth)
     with caplog.at_level(logging.WARNING):
-        evaluate_sds(truth, CLASSES, [boxes[0], boxes[2], boxes[1], boxes[3]], [masks[0], masks[2], masks[1], masks[3]])
+        evaluate_sds(truth, CLASSES, [dataclasses.replace(f, labels=3 - f.labels) for f in detections])
     assert "the order of classes differs" in caplog.text
     caplog.clear()
-    resized = [[b * [1.6, 1.6, 1.6, 1.6, 1] for b in row] for row in boxes]
+    resized = [dataclasses.replace(f, boxes=f.boxes * 1.6) for f in detections]
+    cut = [annotated(t.read_masks()[:, :30, :35], t.classes) for t in truth]
     with caplog.at_level(logging.WARNING):
-        evaluate_sds([{**t, "masks": t["masks"][:, :30, :35]} for t in truth], CLASSES, resized, masks)
+        evaluate_sds(cut, CLASSES, resized)
     assert "resized network input" in caplog.text
 
 
@@ -189,35 +197,40 @@ def test_segments():
 @pytest.mark.parametrize(
     "change, message",
     [
-        (lambda t, b, m: (t, b[:-1], m[:-1]), "3 classes, but the data set has 4"),
-        (lambda t, b, m: (t[:-1], b, m), "another image set"),
-        (
-            lambda t, b, m: ([{**t[0], "classes": [9] * len(t[0]["classes"])}, *t[1:]], b, m),
-            "image a: .*class 9",
-        ),
-        (lambda t, b, m: ([{**t[0], "classes": [1] * 9}, *t[1:]], b, m), "image a: .*9 classes"),
+        (lambda t, d: (t, [dataclasses.replace(f, labels=f.labels + 3) for f in d]), "class [456], but .* 4 classes"),
+        (lambda t, d: (t[:-1], d), "another image set"),
+        (lambda t, d: ([dataclasses.replace(t[0], classes=t[0].classes * 0 + 9), *t[1:]], d), "image a: .*class 9"),
+        (lambda t, d: (t, [Detections(f.boxes, f.scores, f.labels) for f in d]), "image a: .*boxes without masks"),
+        (lambda t, d: ([dataclasses.replace(e, masks=None) for e in t], d), "its data set has boxes without masks"),
     ],
 )
 def test_impossible_input(change, message):
-    truth, boxes, masks = change(*random_case(np.random.RandomState(1)))
-    with pytest.raises(EvaluationError, match=message):
-        evaluate_sds(truth, CLASSES, boxes, masks, image_ids=list("abcd"))
+    truth, detections = change(*random_case(np.random.RandomState(1)))
+    with pytest.raises(ValueError, match=message):
+        evaluate_sds(truth, CLASSES, detections)
 
 
 def test_a_box_larger_than_any_image_is_refused_before_memory_is():
     truth = one_each(np.random.RandomState(0))
-    boxes, masks = perfect(truth)
-    boxes[1][0] = np.array([[0, 0, 1e7, 1e7, 0.5]])
+    detections = perfect(truth)
+    detections[0] = dataclasses.replace(detections[0], boxes=[[0, 0, 1e7, 1e7]])
     with pytest.raises(EvaluationError, match="not image pixels"):
-        evaluate_sds(truth, CLASSES, boxes, masks)
+        evaluate_sds(truth, CLASSES, detections)
 
 
 def test_hundreds_of_images_take_seconds():
     rng = np.random.RandomState(3)
-    truth, boxes, masks = random_case(rng, num_images=300, height=256, width=320)
-    boxes = [[np.repeat(b, 8, axis=0) for b in row] for row in boxes]
-    masks = [[np.repeat(m, 8, axis=0) for m in row] for row in masks]
+    truth, detections = random_case(rng, num_images=300, height=256, width=320)
+    detections = [f.select(np.repeat(np.arange(len(f)), 8)) for f in detections]
     start = time.perf_counter()
-    evaluate_sds(truth, CLASSES, boxes, masks)
-    assert sum(len(b) for row in boxes for b in row) > 3000
+    evaluate_sds(truth, CLASSES, detections)
+    assert sum(map(len, detections)) > 3000
     assert time.perf_counter() - start < 10
+
+
+def test_the_evaluator_is_the_function_with_a_table(tmp_path):
+    truth, detections = random_case(np.random.RandomState(5))
+    evaluator = SdsEvaluator(truth, CLASSES, 0.3)
+    scores = evaluator.evaluate(detections, str(tmp_path))
+    assert scores == evaluate_sds(truth, CLASSES, detections, 0.3) and not list(tmp_path.iterdir())
+    assert evaluator.table(scores) == format_table(scores, CLASSES)

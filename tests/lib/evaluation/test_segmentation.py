@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fullconv.lib.dataset.detection.imdb import DatasetError
+from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.segmentation.base import SegmentationSet
 from fullconv.lib.evaluation.sanity import EvaluationError
 from fullconv.lib.evaluation.segmentation import (

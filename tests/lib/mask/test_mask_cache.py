@@ -1,5 +1,6 @@
 """A mask cache is only a copy: it never changes what the annotations say, whatever happens to it."""
 
+import dataclasses
 import os
 import pickle
 import threading
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from fullconv.lib.mask import mask_cache
-from fullconv.lib.mask.mask_cache import MaskCacheError, MaskStore, cache_path, load_masks, read_masks, write_masks
+from fullconv.lib.mask.mask_cache import CachedMasks, MaskCacheError, MaskStore, cache_path, read_masks, write_masks
 
 
 class Source:
@@ -21,7 +22,7 @@ class Source:
     def __init__(self, masks):
         self.masks, self.calls = masks, 0
 
-    def __call__(self):
+    def load(self):
         self.calls += 1
         return self.masks.copy()
 
@@ -32,76 +33,68 @@ def masks():
 
 
 @pytest.fixture
-def entry(tmp_path, masks):
-    return {
-        "boxes": np.zeros((3, 4), np.float32),
-        "height": 11,
-        "width": 17,
-        "flipped": False,
-        "masks": cache_path(str(tmp_path / "cache"), "content"),
-        "mask_source": Source(masks),
-    }
+def cached(tmp_path, masks):
+    """Masks with a file but nothing in memory."""
+    return CachedMasks(Source(masks), cache_path(str(tmp_path / "cache"), "content"), masks.shape, MaskStore(0))
 
 
-def _no_store():
-    return MaskStore(0)
-
-
-def test_built_once_then_read(entry, masks):
+def test_built_once_then_read(cached, masks):
     for _ in range(3):
-        loaded = load_masks(entry, _no_store())
+        loaded = cached.load()
         assert loaded.dtype == bool
         np.testing.assert_array_equal(loaded, masks)
-    assert entry["mask_source"].calls == 1
+    assert cached.source.calls == 1
 
 
-def test_flipped_entry_is_mirrored(entry, masks):
-    for store in (MaskStore(), _no_store()):
-        flipped = load_masks({**entry, "flipped": True}, store)
-        np.testing.assert_array_equal(flipped, masks[:, :, ::-1])
-        np.testing.assert_array_equal(load_masks(entry, store), masks)
-    assert flipped.flags.c_contiguous
+def test_no_objects_need_no_file(cached, tmp_path):
+    none = dataclasses.replace(cached, shape=(0, 11, 17))
+    assert none.load().shape == (0, 11, 17) and not (tmp_path / "cache").exists() and not cached.source.calls
 
 
-def test_no_objects(entry):
-    none = {**entry, "boxes": np.zeros((0, 4)), "masks": None}
-    assert load_masks(none).shape == (0, 11, 17)
+def test_a_store_serves_its_own_data_set_only(cached, masks):
+    one, other = (dataclasses.replace(cached, store=MaskStore()) for _ in range(2))
+    one.load()
+    os.unlink(cached.path)
+    one.load()
+    assert cached.source.calls == 1
+    np.testing.assert_array_equal(other.load(), masks)
+    assert cached.source.calls == 2
 
 
-def test_memory_copy_is_fresh(entry, masks):
-    store = MaskStore()
-    load_masks(entry, store)[:] = False
-    load_masks(entry, store)[:] = False
-    np.testing.assert_array_equal(load_masks(entry, store), masks)
+def test_memory_copy_is_fresh(cached, masks):
+    kept = dataclasses.replace(cached, store=MaskStore())
+    kept.load()[:] = False
+    kept.load()[:] = False
+    np.testing.assert_array_equal(kept.load(), masks)
 
 
-def test_file_is_hickle(entry, masks):
-    load_masks(entry, _no_store())
-    np.testing.assert_array_equal(hickle.load(entry["masks"]), masks)
+def test_file_is_hickle(cached, masks):
+    cached.load()
+    np.testing.assert_array_equal(hickle.load(cached.path), masks)
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "noise", "text"])
-def test_damaged_file_is_rebuilt_with_a_warning(entry, masks, damage):
-    load_masks(entry, _no_store())
-    data = Path(entry["masks"]).read_bytes()
+def test_damaged_file_is_rebuilt_with_a_warning(cached, masks, damage):
+    cached.load()
+    data = Path(cached.path).read_bytes()
     content = {"empty": b"", "cut": data[: len(data) // 2], "noise": os.urandom(500), "text": b"hello"}[damage]
-    with open(entry["masks"], "wb") as file:
+    with open(cached.path, "wb") as file:
         file.write(content)
     with pytest.warns(UserWarning, match=r"\.hkl is unusable .*rebuilding it"):
-        np.testing.assert_array_equal(load_masks(entry, _no_store()), masks)
+        np.testing.assert_array_equal(cached.load(), masks)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        np.testing.assert_array_equal(load_masks(entry, _no_store()), masks)
+        np.testing.assert_array_equal(cached.load(), masks)
 
 
 @pytest.mark.parametrize(
     "wrong", [np.ones((2, 11, 17), bool), np.ones((3, 11, 17), np.float32), np.ones((3, 11), bool)]
 )
-def test_foreign_array_is_rebuilt(entry, masks, wrong):
-    os.makedirs(os.path.dirname(entry["masks"]))
-    hickle.dump(wrong, entry["masks"], mode="w")
+def test_foreign_array_is_rebuilt(cached, masks, wrong):
+    os.makedirs(os.path.dirname(cached.path))
+    hickle.dump(wrong, cached.path, mode="w")
     with pytest.warns(UserWarning, match="wanted bool"):
-        np.testing.assert_array_equal(load_masks(entry, _no_store()), masks)
+        np.testing.assert_array_equal(cached.load(), masks)
 
 
 class _Trap:
@@ -114,31 +107,31 @@ class _Trap:
         return open, (self.path, "w")
 
 
-def test_reading_never_unpickles(entry, masks, tmp_path):
+def test_reading_never_unpickles(cached, masks, tmp_path):
     """hickle.load unpickles the type names in a file; a file that carries a trap there is read without harm."""
-    load_masks(entry, _no_store())
+    cached.load()
     trap = np.frombuffer(pickle.dumps(_Trap(str(tmp_path / "sprung"))), "S1")
-    with h5py.File(entry["masks"], "r+") as file:
+    with h5py.File(cached.path, "r+") as file:
         table = file["hickle_types_table"]
         for name in list(table):
             del table[name]
             table[name] = trap
         file.attrs["trap"] = trap
-    np.testing.assert_array_equal(read_masks(entry["masks"]), masks)
+    np.testing.assert_array_equal(read_masks(cached.path), masks)
     assert not (tmp_path / "sprung").exists()
 
 
-def test_damaged_file_without_a_source(entry):
-    load_masks(entry, _no_store())
-    with open(entry["masks"], "wb") as file:
+def test_a_damaged_file_is_named(cached):
+    cached.load()
+    with open(cached.path, "wb") as file:
         file.write(b"x")
     with pytest.raises(MaskCacheError, match=r"\.hkl is unusable .*: delete it"):
-        load_masks({**entry, "mask_source": None}, _no_store())
+        read_masks(cached.path)
 
 
-def test_source_of_the_wrong_size(entry):
+def test_source_of_the_wrong_size(cached):
     with pytest.raises(MaskCacheError, match=r"give masks of shape \(3, 5, 5\)"):
-        load_masks({**entry, "mask_source": Source(np.ones((3, 5, 5), bool))}, _no_store())
+        dataclasses.replace(cached, source=Source(np.ones((3, 5, 5), bool))).load()
 
 
 def test_key_depends_on_content_and_version(monkeypatch):
@@ -170,13 +163,13 @@ def test_failed_write_leaves_nothing(tmp_path, masks, monkeypatch):
     np.testing.assert_array_equal(read_masks(path), masks)
 
 
-def test_full_disk_is_a_warning(entry, masks, monkeypatch):
+def test_full_disk_is_a_warning(cached, masks, monkeypatch):
     def fail(path, masks):
         raise OSError("No space left on device")
 
     monkeypatch.setattr(mask_cache, "write_masks", fail)
     with pytest.warns(UserWarning, match="cannot be written .*No space left.*root_path"):
-        np.testing.assert_array_equal(load_masks(entry, _no_store()), masks)
+        np.testing.assert_array_equal(cached.load(), masks)
 
 
 def test_store_is_bounded():
@@ -193,18 +186,17 @@ def test_store_is_bounded():
     assert store.get("big") is None and store.size == 200
 
 
-def test_many_threads(entry, masks, tmp_path):
-    entries = [{**entry, "masks": cache_path(str(tmp_path), str(i)), "flipped": i % 2 == 1} for i in range(6)]
+def test_many_threads(cached, masks, tmp_path):
+    store = MaskStore(300)
+    several = [dataclasses.replace(cached, path=cache_path(str(tmp_path), str(i)), store=store) for i in range(6)]
     wrong = []
 
-    def work(store, seed):
+    def work(seed):
         for i in np.random.RandomState(seed).randint(0, 6, 60):
-            loaded = load_masks(entries[i], store)
-            if not np.array_equal(loaded, masks[:, :, ::-1] if i % 2 else masks):
+            if not np.array_equal(several[i].load(), masks):
                 wrong.append(i)
 
-    store = MaskStore(300)
-    threads = [threading.Thread(target=work, args=(store, seed)) for seed in range(6)]
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fullconv.lib.dataset.segmentation.base import build
+from fullconv.lib.dataset.registry import segmentation_set
+from fullconv.lib.dataset.segmentation.palette import make_palette
 from fullconv.lib.tools.check_segmentation import check, main
-from fullconv.lib.visualize.segmentation import make_palette
 
 SIZE = (8, 10)
 
@@ -32,7 +32,7 @@ def make_folder(root, labels, palette=None, classes=("sky", "road", "car")):
 
 
 def reports(root, **options):
-    return check(build("folder", "train", dataset_path=str(root), **options), decode=True)
+    return check(segmentation_set("folder", "train", dataset_path=str(root), **options), decode=True)
 
 
 def test_sound_data_passes_and_is_counted(tmp_path, capsys):
@@ -114,7 +114,7 @@ def test_a_set_that_cannot_be_opened(tmp_path, capsys):
 
 @pytest.mark.parametrize("name, split, folder", [("siftflow", "test", "siftflow"), ("nyud", "test", "nyud")])
 def test_recorded_sets_pass(reference_dir, name, split, folder):
-    dataset = build(name, split, dataset_path=str(reference_dir / "fcn" / "data" / folder))
+    dataset = segmentation_set(name, split, dataset_path=str(reference_dir / "fcn" / "data" / folder))
     found = check(dataset, decode=True)
     assert [report.task for report in found] == list(dataset.tasks)
     assert all(report.problems == [] for report in found)
@@ -129,5 +129,5 @@ def test_real_depth_with_holes_is_a_problem(data_dir, tmp_path):
         (tmp_path / "data" / kind).mkdir(parents=True)
         (tmp_path / "data" / kind / "img_1.png").write_bytes((data_dir / "nyud_sample" / f"{name}.png").read_bytes())
     (tmp_path / "test.txt").write_text("1\n")
-    (report,) = check(build("nyud", "test", dataset_path=str(tmp_path)))
+    (report,) = check(segmentation_set("nyud", "test", dataset_path=str(tmp_path)))
     assert "depth is 0" in report.problems[0] and "img_1.mat: no such label" in report.problems[1]

@@ -5,9 +5,9 @@ import pytest
 import scipy.io
 from PIL import Image
 
-from fullconv.lib.dataset.segmentation.base import build
+from fullconv.lib.dataset.registry import segmentation_set
+from fullconv.lib.dataset.segmentation.palette import make_palette
 from fullconv.lib.tools.convert_labels import main
-from fullconv.lib.visualize.segmentation import make_palette
 
 
 def read(path):
@@ -25,7 +25,7 @@ def test_published_sets(reference_dir, tmp_path, capsys, name, split, folder, ta
     path = str(reference_dir / "fcn" / "data" / folder)
     arguments = ["--dataset", name, "--split", split, "--path", path, "--out", str(tmp_path), "--task", task]
     assert main(arguments) == 0
-    dataset = build(name, split, dataset_path=path)
+    dataset = segmentation_set(name, split, dataset_path=path)
     for index, image_id in enumerate(dataset.image_ids):
         expected = dataset.read_label(index, task or next(iter(dataset.tasks)))
         assert np.array_equal(read(tmp_path / f"{image_id}.png"), expected)

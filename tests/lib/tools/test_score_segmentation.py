@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from fullconv.lib.dataset.segmentation.base import build
+from fullconv.lib.dataset.registry import segmentation_set
+from fullconv.lib.dataset.segmentation.palette import write_palette_png
 from fullconv.lib.evaluation.sanity import EvaluationError
 from fullconv.lib.evaluation.segmentation import SegmentationEvaluator
 from fullconv.lib.tools.score_segmentation import main, write_report
-from fullconv.lib.visualize.segmentation import write_palette_png
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def write_predictions(dataset, folder, wrong=0.3):
 
 
 def test_both_tasks_of_siftflow_from_files(siftflow, tmp_path, capsys):
-    dataset = build("siftflow", "test", dataset_path=siftflow)
+    dataset = segmentation_set("siftflow", "test", dataset_path=siftflow)
     evaluator = SegmentationEvaluator(dataset)
     for index, prediction in enumerate(write_predictions(dataset, tmp_path / "p")):
         evaluator.add(index, prediction)
@@ -53,7 +53,7 @@ def test_both_tasks_of_siftflow_from_files(siftflow, tmp_path, capsys):
 
 
 def test_scoring_twice_gives_identical_files(siftflow, tmp_path):
-    dataset = build("siftflow", "test", dataset_path=siftflow)
+    dataset = segmentation_set("siftflow", "test", dataset_path=siftflow)
     predictions = write_predictions(dataset, tmp_path / "p")
     contents = []
     for name in ("a", "b"):
@@ -66,7 +66,7 @@ def test_scoring_twice_gives_identical_files(siftflow, tmp_path):
 
 
 def test_what_is_missing_is_named(siftflow, tmp_path, capsys):
-    dataset = build("siftflow", "test", dataset_path=siftflow)
+    dataset = segmentation_set("siftflow", "test", dataset_path=siftflow)
     write_predictions(dataset, tmp_path / "p")
     (tmp_path / "p" / "geo" / f"{dataset.image_ids[1]}.png").unlink()
     arguments = ["--dataset", "siftflow", "--split", "test", "--path", siftflow, "--predictions", str(tmp_path / "p")]

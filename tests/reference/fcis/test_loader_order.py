@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from fullconv.lib.core.loader import aspect_grouped_order
+from fullconv.lib.core.sampler import aspect_grouped_order
 
 
 def test_order_of_successive_epochs(fcis_reference):

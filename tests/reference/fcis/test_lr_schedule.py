@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from fullconv.lib.core.optimizer import WarmupMultiFactorSchedule
+from fullconv.lib.core.schedule import MultiFactorSchedule, Warmup
 
 SETTINGS = {
-    "a": WarmupMultiFactorSchedule(5e-4, [40, 60], 0.1, warmup_step=10, warmup_lr=5e-5),
-    "b": WarmupMultiFactorSchedule(5e-4, [40]),
+    "a": Warmup(MultiFactorSchedule(5e-4, [40, 60], 0.1), 10, 5e-5),
+    "b": MultiFactorSchedule(5e-4, [40]),
 }
 
 

@@ -7,29 +7,30 @@ import pytest
 
 from fullconv.lib.evaluation.sds_mapr import evaluate_sds, sds_curves
 from fullconv.lib.evaluation.voc_ap import voc_ap
+from fullconv.lib.mask.instance_map import instance_masks, mask_boxes
+from fullconv.lib.structures.detections import Detections
+from fullconv.lib.structures.entry import ArrayMasks, Entry
 
 
 def ground_truth(case):
-    for instances, labels in zip(case["inst"], case["cls"]):
-        ids = [i for i in np.unique(instances) if i not in (0, 255)]
-        masks = np.array([instances == i for i in ids], dtype=bool).reshape(-1, *instances.shape)
-        yield {"masks": masks, "classes": [int(np.unique(labels[m])[0]) for m in masks]}
+    for name, instances, labels in zip(case["names"], case["inst"], case["cls"]):
+        masks = instance_masks(instances)
+        classes = [int(np.unique(labels[m])[0]) for m in masks]
+        yield Entry(str(name), str(name), *instances.shape, mask_boxes(masks), classes, ArrayMasks(masks))
 
 
 def detections(case):
-    """all_boxes, all_masks with the recorded rows, and the class numbers that have rows."""
+    """The recorded rows per image, class by class, and the class numbers that have rows."""
     recorded = sorted(int(key[4:]) for key in case if key.startswith("det_"))
-    num_images, size = len(case["names"]), case[f"detmask_{recorded[0]}"].shape[-1]
-    shape = (len(case["classes"]), num_images)
-    boxes = [[np.zeros((0, 5)) for _ in range(shape[1])] for _ in range(shape[0])]
-    masks = [[np.zeros((0, size, size), np.float32) for _ in range(shape[1])] for _ in range(shape[0])]
+    found = [[] for _ in case["names"]]
     for c in recorded:
         rows = case[f"det_{c}"]
         assert (np.diff(rows[:, 0]) >= 0).all(), "rows are stored image by image"
-        for i in range(num_images):
-            boxes[c][i] = rows[rows[:, 0] == i, 1:]
-            masks[c][i] = case[f"detmask_{c}"][rows[:, 0] == i]
-    return boxes, masks, recorded
+        for i, of_image in enumerate(found):
+            mine = rows[:, 0] == i
+            boxes, scores = rows[mine, 1:5], rows[mine, 5]
+            of_image.append(Detections(boxes, scores, np.full(len(boxes), c), case[f"detmask_{c}"][mine]))
+    return [Detections.concatenate(parts) for parts in found], recorded
 
 
 def thresholds(case):
@@ -38,9 +39,9 @@ def thresholds(case):
 
 def test_every_curve_is_the_originals(fcis_reference):
     case = fcis_reference("voc_sds_eval")
-    boxes, masks, recorded = detections(case)
+    found, recorded = detections(case)
     marks, cut = thresholds(case), float(case["args"][1])
-    curves = sds_curves(ground_truth(case), list(case["classes"]), boxes, masks, cut, marks)
+    curves = sds_curves(ground_truth(case), list(case["classes"]), found, cut, marks)
     assert recorded and marks
     for c in recorded:
         for i, mark in enumerate(marks):
@@ -51,10 +52,10 @@ def test_every_curve_is_the_originals(fcis_reference):
 
 def test_means_count_absent_classes_as_zero(fcis_reference):
     case = fcis_reference("voc_sds_eval")
-    boxes, masks, recorded = detections(case)
+    found, recorded = detections(case)
     classes, marks = list(case["classes"]), thresholds(case)
-    result = evaluate_sds(ground_truth(case), classes, boxes, masks, float(case["args"][1]), marks)
-    present = {c for image in ground_truth(case) for c in image["classes"]}
+    result = evaluate_sds(ground_truth(case), classes, found, float(case["args"][1]), marks)
+    present = {c for image in ground_truth(case) for c in image.classes.tolist()}
     assert result["classes with objects"] == len(present)
     for mark in marks:
         total = sum(float(case[f"ap_{c}_{mark:g}"]) for c in recorded)

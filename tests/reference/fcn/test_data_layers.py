@@ -6,9 +6,11 @@ import re
 import numpy as np
 import pytest
 
-from fullconv.fcn.loader import SegmentationLoader
-from fullconv.fcn.sampling import indices
-from fullconv.lib.dataset.segmentation.base import build
+from fullconv.fcn.loader import ImageSource
+from fullconv.fcn.sampling import order_of
+from fullconv.lib.core.loader import EpochLoader
+from fullconv.lib.core.sampler import EndlessSampler
+from fullconv.lib.dataset.registry import segmentation_set
 
 SETS = {  # prefix of the recorded keys -> the set's name, folder and options
     "voc_val": ("voc", "seg11valid", "voc", {}),
@@ -25,12 +27,18 @@ def recorded(reference_dir):
         return dict(arrays)
 
 
+def pieces(dataset, count):
+    """The set in its order for ever, in pieces of `count` batches of one image."""
+    sampler = EndlessSampler(order_of("sequential", len(dataset), 0), count)
+    return EpochLoader(sampler, ImageSource(dataset))
+
+
 @pytest.fixture(params=SETS)
 def prefix_and_set(request, reference_dir):
     root = reference_dir / "fcn" / "data"
     name, split, folder, options = SETS[request.param]
     options = {key: str(root / value) for key, value in options.items()}
-    return request.param, build(name, split, dataset_path=str(root / folder), **options)
+    return request.param, segmentation_set(name, split, dataset_path=str(root / folder), **options)
 
 
 def test_a_batch_is_what_the_original_layer_feeds(prefix_and_set, recorded):
@@ -39,7 +47,7 @@ def test_a_batch_is_what_the_original_layer_feeds(prefix_and_set, recorded):
     count = 1 + max(int(key.split("_")[2]) for key in keys)
     assert count == len(dataset)
     seen = set()
-    for index, batch in enumerate(SegmentationLoader(dataset, order="sequential").batches(0, count)):
+    for index, batch in enumerate(pieces(dataset, count).epoch(0)):
         for name, array in batch.items():
             key = f"{prefix}_{index}_{name}"
             seen.add(key)
@@ -55,15 +63,17 @@ def test_a_batch_is_what_the_original_layer_feeds(prefix_and_set, recorded):
 
 def test_sequential_order_starts_again(prefix_and_set):
     _, dataset = prefix_and_set
-    loader = SegmentationLoader(dataset, order="sequential")
-    batches = list(loader.batches(len(dataset), 1))
-    first = next(iter(loader.batches(0, 1)))
+    loader = pieces(dataset, 1)
+    batches = list(loader.epoch(len(dataset)))
+    first = next(loader.epoch(0))
     assert all(np.array_equal(batches[0][name], first[name]) for name in first)
 
 
 def test_context_mapping(reference_dir, recorded):
     root = reference_dir / "fcn" / "data"
-    dataset = build("pascal_context", "val", dataset_path=str(root / "pascal"), label_path=str(root / "context"))
+    dataset = segmentation_set(
+        "pascal_context", "val", dataset_path=str(root / "pascal"), label_path=str(root / "context")
+    )
     assert np.array_equal(dataset.mapping, recorded["context_map_459_to_60"])
 
 
@@ -73,5 +83,6 @@ def test_sampling_is_python_2s(reference_dir):
     seed = int(re.search(r"seed\((\d+)\)", recorded["note"]).group(1))
     assert draws
     for count, expected in draws.items():
-        assert indices("python2", count, seed, 0, len(expected)) == expected
-        assert indices("python2", count, seed, 7, 5) == expected[7:12]
+        order = order_of("python2", count, seed)
+        assert order(0, len(expected)) == expected
+        assert order(7, 5) == expected[7:12]

@@ -5,7 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from fullconv.lib.visualize.segmentation import colorize, make_palette, overlay
+from fullconv.lib.dataset.segmentation.palette import make_palette
+from fullconv.lib.visualize.segmentation import colorize, overlay
 
 
 @pytest.fixture(scope="module")

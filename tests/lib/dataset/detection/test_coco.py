@@ -7,10 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
-from fullconv.lib.dataset import DatasetError, build, filter_roidb
-from fullconv.lib.dataset.detection.coco import ImageFinder, find_annotations
+from fullconv.lib.dataset.detection.coco_files import ImageFinder, find_annotations
 from fullconv.lib.dataset.detection.coco_format import clip_box
-from fullconv.lib.mask.mask_cache import load_masks
+from fullconv.lib.dataset.detection.detection_set import with_objects
+from fullconv.lib.dataset.errors import DatasetError
+from fullconv.lib.dataset.registry import detection_set
 from fullconv.lib.tools.check import main as check
 
 H, W = 30, 40
@@ -59,40 +60,41 @@ def write(tmp_path):
             cv2.imwrite(str(tmp_path / "own" / name), np.zeros((H, W, 3), np.uint8))
         text = data if isinstance(data, str) else json.dumps(data)
         (tmp_path / "annotations" / "own.json").write_text(text)
-        return build("coco", image_set, str(tmp_path / "cache"), str(tmp_path))
+        return detection_set("coco", image_set, str(tmp_path / "cache"), str(tmp_path))
 
+    make.folder = tmp_path
     return make
 
 
 def test_own_data(write, data):
-    imdb = write(data)
-    assert imdb.name == "COCO_own" and imdb.classes == ["__background__", "cat", "dog"]
-    assert imdb.image_ids == [1, 9] and imdb.category_ids == [7, 30]
-    one, two = imdb.roidb()
-    np.testing.assert_array_equal(one["boxes"], [[5, 5, 15, 15], [1, 0, 2, 29]])
-    assert one["gt_classes"].tolist() == [1, 2] and one["gt_classes"].dtype == np.int32
-    masks = load_masks(one)
+    dataset = write(data)
+    assert dataset.name == "COCO_own" and dataset.classes == ["__background__", "cat", "dog"]
+    assert dataset.image_ids == [1, 9] and dataset.category_ids == [7, 30]
+    one, two = dataset.entries()
+    np.testing.assert_array_equal(one.boxes, [[5, 5, 15, 15], [1, 0, 2, 29]])
+    assert one.classes.tolist() == [1, 2] and one.classes.dtype == np.int32
+    masks = one.read_masks()
     assert masks.shape == (2, H, W) and masks[0, 10, 10] and not masks[0, 20, 20]
     assert masks[1, :, 1:3].all() and masks[1].sum() == 60
-    assert two["masks"] is None and load_masks(two).shape == (0, H, W)
-    assert filter_roidb(imdb.roidb()) == [one]
+    assert two.read_masks().shape == (0, H, W)
+    assert with_objects(dataset.entries()) == [one]
 
 
 def test_only_crowd_leaves_an_empty_entry(write, data):
     data["annotations"] = [_annotation(1, iscrowd=1)]
-    roidb = write(data).roidb()
-    assert len(roidb) == 2 and not len(roidb[0]["boxes"]) and not filter_roidb(roidb)
+    entries = write(data).entries()
+    assert len(entries) == 2 and not len(entries[0].boxes) and not with_objects(entries)
 
 
 def test_optional_fields(write, data):
     for record in data["annotations"][:2]:
         del record["iscrowd"], record["area"]
-    assert len(write(data).roidb()[0]["boxes"]) == 2
+    assert len(write(data).entries()[0].boxes) == 2
 
 
 def test_subset_and_join(write, data):
-    imdb = write(data, "own[:1]+own")
-    assert imdb.image_ids == [1, 1, 9] and imdb.name == "COCO_own_first1+COCO_own"
+    dataset = write(data, "own[:1]+own")
+    assert dataset.image_ids == [1, 1, 9] and dataset.name == "COCO_own_first1+COCO_own"
 
 
 def test_boxes_keep_fractions_and_are_clipped():
@@ -105,12 +107,12 @@ def test_boxes_keep_fractions_and_are_clipped():
 @pytest.mark.parametrize("changes", [{"bbox": [50, 5, 4, 4]}, {"bbox": [5, 40, 4, 4]}, {"area": 0}])
 def test_unusable_objects_are_left_out(write, data, changes):
     data["annotations"].append(_annotation(4, **changes))
-    assert len(write(data).roidb()[0]["boxes"]) == 2
+    assert len(write(data).entries()[0].boxes) == 2
 
 
 def test_degenerate_polygon_parts_are_left_out(write, data):
     data["annotations"][0]["segmentation"] = SQUARE + [[1, 1, 2, 2]]
-    np.testing.assert_array_equal(load_masks(write(data).roidb()[0])[0], load_masks(write(GOOD).roidb()[0])[0])
+    np.testing.assert_array_equal(write(data).entries()[0].read_masks()[0], write(GOOD).entries()[0].read_masks()[0])
 
 
 BAD_ANNOTATIONS = [
@@ -180,6 +182,52 @@ def test_files_that_are_no_coco_json(write, text):
         write(text)
 
 
+@pytest.fixture
+def boxes_only(data):
+    """The data without a single segmentation, and one that nobody should look at."""
+    for record in data["annotations"]:
+        del record["segmentation"]
+    data["annotations"].append(_annotation(4, image=9, segmentation="not looked at"))
+    return data
+
+
+def test_boxes_without_masks(write, boxes_only, data, tmp_path):
+    with pytest.raises(DatasetError, match="annotation 1: fields missing: segmentation: add them"):
+        write(boxes_only)
+    dataset = detection_set("coco", "own", str(tmp_path / "cache"), str(tmp_path), masks=False)
+    one, two = dataset.entries()
+    np.testing.assert_array_equal(one.boxes, [[5, 5, 15, 15], [1, 0, 2, 29]])
+    assert one.classes.tolist() == [1, 2] and len(two.boxes) == 1
+    assert one.masks is None and not dataset.has_masks
+    with pytest.raises(ValueError, match=r"one\.jpg: its data set has boxes without masks: .*option masks on"):
+        one.read_masks()
+    assert one.mirrored().masks is None and not (tmp_path / "cache").exists()
+
+
+def test_joined_sets_have_masks_only_when_all_have(write, data):
+    assert write(data, "own[:1]+own").has_masks
+    assert not detection_set("coco", "own+own[:1]", dataset_path=str(write.folder), masks=False).has_masks
+
+
+def test_boxes_are_checked_without_masks(write, boxes_only, tmp_path, capsys):
+    boxes_only["annotations"][0]["bbox"] = [1, 2]
+    with pytest.raises(DatasetError):
+        write(boxes_only)
+    with pytest.raises(DatasetError, match="annotation 1: field 'bbox' is"):
+        detection_set("coco", "own", str(tmp_path), str(tmp_path), masks=False)
+    boxes_only["annotations"][0]["bbox"] = [1, 2, 3, 4]
+    (tmp_path / "annotations" / "own.json").write_text(json.dumps(boxes_only))
+    words = ["--dataset", "coco", "--image_set", "own", "--dataset_path", str(tmp_path)]
+    assert check([*words, "--boxes"]) == 0 and "2 images, 3 objects" in capsys.readouterr().out
+    assert check(words) == 1 and "fields missing: segmentation" in capsys.readouterr().out
+
+
+def test_masks_of_two_data_sets_do_not_share_memory(write, data):
+    first, second = write(data).entries()[0], write(data).entries()[0]
+    first.read_masks()
+    assert first.masks.store.size > 0 == second.masks.store.size
+
+
 def test_many_problems_are_summed_up(write, data):
     data["annotations"] = [_annotation(i, category_id=1) for i in range(20)]
     with pytest.raises(DatasetError, match="annotation 4: .*; and 15 more.*lib.tools.check"):
@@ -190,15 +238,15 @@ def test_size_of_the_file_must_be_right(write, data):
     data["images"][0]["height"] = 31
     data["annotations"] = []
     with pytest.raises(DatasetError, match=r"one\.jpg: the file is \(30, 40\).*image 1 is \(31, 40\).*correct"):
-        write(data).roidb()
+        write(data).entries()
 
 
 def test_missing_files(write, data, tmp_path):
     data["images"][0]["file_name"] = "gone.jpg"
     with pytest.raises(DatasetError, match=r"gone\.jpg of image 1 is in none of .*images/own.*train2017"):
-        write(data).roidb()
+        write(data).entries()
     with pytest.raises(DatasetError, match=r"'nothing': .* none of annotations/instances_nothing\.json"):
-        build("coco", "nothing", str(tmp_path), str(tmp_path))
+        detection_set("coco", "nothing", str(tmp_path), str(tmp_path))
 
 
 def test_originals_layout(tmp_path):
@@ -217,20 +265,20 @@ def test_originals_layout(tmp_path):
 
 def test_test_sets_have_no_annotations(write, data):
     del data["annotations"]
-    assert [len(entry["boxes"]) for entry in write(data).roidb()] == [0, 0]
+    assert [len(entry.boxes) for entry in write(data).entries()] == [0, 0]
 
 
 def test_coco128(data_dir, tmp_path):
-    imdb = build("coco", "coco128_train", str(tmp_path), str(data_dir / "coco128"))
-    assert imdb.num_classes == 81 and imdb.classes[1] == "person"
+    dataset = detection_set("coco", "coco128_train", str(tmp_path), str(data_dir / "coco128"))
+    assert dataset.num_classes == 81 and dataset.classes[1] == "person"
     with open(data_dir / "coco128" / "annotations" / "coco128_train.json") as file:
         raw = json.load(file)
-    roidb = imdb.roidb()
-    assert len(roidb) == len(raw["images"])
-    assert sum(len(entry["boxes"]) for entry in roidb) <= sum(not a["iscrowd"] for a in raw["annotations"])
-    assert len(filter_roidb(roidb)) == len({a["image_id"] for a in raw["annotations"] if not a["iscrowd"]})
-    for entry in roidb[:8]:
-        for box, mask in zip(entry["boxes"], load_masks(entry)):
+    entries = dataset.entries()
+    assert len(entries) == len(raw["images"])
+    assert sum(len(entry.boxes) for entry in entries) <= sum(not a["iscrowd"] for a in raw["annotations"])
+    assert len(with_objects(entries)) == len({a["image_id"] for a in raw["annotations"] if not a["iscrowd"]})
+    for entry in entries[:8]:
+        for box, mask in zip(entry.boxes, entry.read_masks()):
             rows, columns = np.nonzero(mask)
             tight = [columns.min(), rows.min(), columns.max(), rows.max()]
             assert np.abs(box - tight).max() <= 2

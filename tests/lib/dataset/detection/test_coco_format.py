@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
-from fullconv.lib.dataset.detection.coco import rasterise
+from fullconv.lib.dataset.detection.coco import Segmentations
 from fullconv.lib.dataset.detection.coco_format import RLEError, find_problems, run_lengths
 
 H, W = 13, 17
@@ -26,8 +26,8 @@ def test_compressed_codes_agree_with_pycocotools(seed, density):
     assert runs.sum() == H * W
     np.testing.assert_array_equal(np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(W, H).T, mask)
     text = {"size": [H, W], "counts": code["counts"].decode()}
-    np.testing.assert_array_equal(rasterise([text], (H, W))[0], mask)
-    np.testing.assert_array_equal(rasterise([{"size": [H, W], "counts": runs.tolist()}], (H, W))[0], mask)
+    np.testing.assert_array_equal(Segmentations([text], (H, W)).load()[0], mask)
+    np.testing.assert_array_equal(Segmentations([{"size": [H, W], "counts": runs.tolist()}], (H, W)).load()[0], mask)
 
 
 @settings(max_examples=300, deadline=None)
@@ -103,5 +103,5 @@ def test_mutated_files_never_crash():
         problems = find_problems(json.loads(json.dumps(data)))
         if not any(problem.fatal for problem in problems):
             accepted += 1
-            rasterise([record["segmentation"] for record in data["annotations"]], (H, W))
+            Segmentations([record["segmentation"] for record in data["annotations"]], (H, W)).load()
     assert 0 < accepted < 3000

@@ -6,10 +6,12 @@ import pytest
 import scipy.io
 from PIL import Image
 
-from fullconv.lib.dataset import DatasetError, build
-from fullconv.lib.dataset.detection.pascal_voc import VOC_CLASSES, GroundTruth
+from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.image import ImageError
-from fullconv.lib.mask.mask_cache import load_masks
+from fullconv.lib.dataset.registry import detection_set
+from fullconv.lib.dataset.voc_files import VOC_CLASSES
+from fullconv.lib.evaluation.evaluator import evaluator_for
+from fullconv.lib.structures.detections import Detections
 
 H, W = 30, 40
 
@@ -51,7 +53,7 @@ class Kit:
         _mat(self.voc / "cls" / f"{name}.mat", "GTcls", classes)
 
     def build(self, image_set="SDS_train"):
-        return build("PascalVOC", image_set, str(self.root / "data"), str(self.root))
+        return detection_set("PascalVOC", image_set, str(self.root / "data"), str(self.root))
 
 
 @pytest.fixture
@@ -60,29 +62,27 @@ def kit(tmp_path):
 
 
 def _check_entry(entry):
-    np.testing.assert_array_equal(entry["boxes"], [[3, 2, 19, 9], [5, 12, 11, 27], [30, 20, 39, 24]])
-    assert entry["gt_classes"].tolist() == [15, 3, 15]
-    assert (entry["height"], entry["width"], entry["flipped"]) == (H, W, False)
+    np.testing.assert_array_equal(entry.boxes, [[3, 2, 19, 9], [5, 12, 11, 27], [30, 20, 39, 24]])
+    assert entry.classes.tolist() == [15, 3, 15]
+    assert (entry.height, entry.width, entry.flipped) == (H, W, False)
     expected = np.stack([_instances() == i for i in (1, 2, 7)])
-    np.testing.assert_array_equal(load_masks(entry), expected)
+    np.testing.assert_array_equal(entry.read_masks(), expected)
 
 
 def test_sds_layout(kit):
-    imdb = kit.build()
-    assert imdb.name == "voc_SDS_train" and imdb.num_classes == 21 and imdb.image_ids == ["one", "two"]
-    assert imdb.classes[1:] == list(VOC_CLASSES) and imdb.classes[15] == "person"
-    roidb = imdb.roidb()
-    assert [entry["image_id"] for entry in roidb] == ["one", "two"]
-    _check_entry(roidb[0])
-    truth = GroundTruth(roidb)
-    assert len(truth) == 2 and len(list(truth)) == 2 and truth[1]["classes"].tolist() == [15, 3, 15]
+    dataset = kit.build()
+    assert dataset.name == "voc_SDS_train" and dataset.num_classes == 21 and dataset.image_ids == ["one", "two"]
+    assert dataset.classes[1:] == list(VOC_CLASSES) and dataset.classes[15] == "person"
+    entries = dataset.entries()
+    assert [entry.image_id for entry in entries] == ["one", "two"]
+    _check_entry(entries[0])
 
 
 def test_default_paths(kit, tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "VOCSDS").rename(tmp_path / "data" / "VOCSDS")
     (tmp_path / "data").rename(tmp_path / "VOCdevkit")
-    assert len(build("PascalVOC", "SDS_train", str(tmp_path)).roidb()) == 2
+    assert len(detection_set("PascalVOC", "SDS_train", str(tmp_path)).entries()) == 2
 
 
 def test_voc_layout_with_palette_pngs(kit):
@@ -95,7 +95,7 @@ def test_voc_layout_with_palette_pngs(kit):
         image = Image.fromarray(labels, "P")
         image.putpalette(list(range(256)) * 3)
         image.save(voc / f"Segmentation{folder}" / "x.png")
-    _check_entry(kit.build("2012_trainval").roidb()[0])
+    _check_entry(kit.build("2012_trainval").entries()[0])
 
 
 def test_real_voc_masks(data_dir, tmp_path):
@@ -112,44 +112,45 @@ def test_real_voc_masks(data_dir, tmp_path):
         for png in source.rglob(f"{photo.stem}.png"):
             folder = "SegmentationObject" if "object" in str(png.parent).lower() else "SegmentationClass"
             (voc / folder / png.name).write_bytes(png.read_bytes())
-    for entry in build("PascalVOC", "x_all", str(tmp_path), str(tmp_path)).roidb():
-        masks = load_masks(entry)
-        assert len(masks) == len(entry["gt_classes"]) > 0
+    for entry in detection_set("PascalVOC", "x_all", str(tmp_path), str(tmp_path)).entries():
+        masks = entry.read_masks()
+        assert len(masks) == len(entry.classes) > 0
         assert masks.any(axis=(1, 2)).all() and masks.sum(axis=0).max() == 1
 
 
-def test_own_classes(kit):
-    (kit.voc / "classes.txt").write_text("__background__\nrock\npaper\n")
+@pytest.mark.parametrize("background", ["", "__background__\n", "_background_\n", "background\n"])
+def test_own_classes(kit, background):
+    (kit.voc / "classes.txt").write_text(f"{background}rock\npaper\n")
     with pytest.raises(DatasetError, match=r"one\.mat: instance 1 has class id 15, known are 1 to 2.*classes\.txt"):
-        kit.build().roidb()
+        kit.build().entries()
     classes = _classes(_instances())
     for name in ("one", "two"):
         kit.write(name, _instances(), np.where(classes == 15, 2, np.where(classes == 3, 1, classes)))
-    imdb = kit.build()
-    assert imdb.classes == ["__background__", "rock", "paper"]
-    assert imdb.roidb()[0]["gt_classes"].tolist() == [2, 1, 2]
+    dataset = kit.build()
+    assert dataset.classes == ["__background__", "rock", "paper"]
+    assert dataset.entries()[0].classes.tolist() == [2, 1, 2]
 
 
 def test_first_images_only(kit):
-    imdb = kit.build("SDS_train[:1]")
-    assert imdb.image_ids == ["one"] and imdb.name == "voc_SDS_train_first1" and len(imdb.roidb()) == 1
+    dataset = kit.build("SDS_train[:1]")
+    assert dataset.image_ids == ["one"] and dataset.name == "voc_SDS_train_first1" and len(dataset.entries()) == 1
 
 
 def test_changed_masks_get_another_cache(kit):
-    before = kit.build().roidb()[0]
-    load_masks(before)
+    before = kit.build().entries()[0]
+    before.read_masks()
     instances = _instances()
     instances[2:10, 19] = 0
     kit.write("one", instances, _classes(instances))
-    after = kit.build().roidb()[0]
-    assert after["masks"] != before["masks"]
-    assert load_masks(after)[0].sum() == load_masks(before)[0].sum() - 8
+    after = kit.build().entries()[0]
+    assert after.masks.path != before.masks.path
+    assert after.read_masks()[0].sum() == before.read_masks()[0].sum() - 8
 
 
 def test_image_without_objects(kit):
     kit.write("two", np.full((H, W), 255, np.uint8), np.zeros((H, W), np.uint8))
-    entry = kit.build().roidb()[1]
-    assert entry["masks"] is None and load_masks(entry).shape == (0, H, W)
+    entry = kit.build().entries()[1]
+    assert entry.read_masks().shape == (0, H, W) and not (kit.root / "data").exists()
 
 
 def test_instance_of_two_classes(kit):
@@ -157,20 +158,20 @@ def test_instance_of_two_classes(kit):
     classes[2:10, 3:5] = 9
     kit.write("two", _instances(), classes)
     with pytest.raises(DatasetError, match=r"two\.mat: the pixels of instance 1 have classes \[9, 15\].*correct"):
-        kit.build().roidb()
+        kit.build().entries()
 
 
 def test_size_mismatch(kit):
     kit.write("one", _instances()[:-1], _classes(_instances())[:-1])
     with pytest.raises(DatasetError, match=r"one\.mat: the map is \(29, 40\) but the image is \(30, 40\)"):
-        kit.build().roidb()
+        kit.build().entries()
 
 
 @pytest.mark.parametrize("file", ["img/one.jpg", "inst/two.mat", "cls/one.mat"])
 def test_missing_files(kit, file):
     (kit.voc / file).unlink()
     with pytest.raises(DatasetError, match=r"is missing, looked for .*: add it, or take the id out of .*train\.txt"):
-        kit.build().roidb()
+        kit.build().entries()
 
 
 @pytest.mark.parametrize("content", [b"", b"not matlab", b"\0" * 1000])
@@ -179,21 +180,21 @@ def test_unreadable_mat(kit, content):
     with pytest.raises(
         DatasetError, match=r"one\.mat: not a MATLAB v5 file with GTinst\.Segmentation .*write it again"
     ):
-        kit.build().roidb()
+        kit.build().entries()
 
 
 def test_mat_of_another_kind(kit):
     scipy.io.savemat(kit.voc / "cls" / "one.mat", {"labels": np.zeros((H, W))})
     with pytest.raises(DatasetError, match=r"one\.mat: not a MATLAB v5 file with GTcls\.Segmentation"):
-        kit.build().roidb()
+        kit.build().entries()
     _mat(kit.voc / "cls" / "one.mat", "GTcls", np.full((H, W), 0.5))
     with pytest.raises(DatasetError, match="float64, not integers"):
-        kit.build().roidb()
+        kit.build().entries()
 
 
 def test_integral_floats_are_read(kit):
     kit.write("one", _instances().astype(float), _classes(_instances()).astype(float))
-    _check_entry(kit.build().roidb()[0])
+    _check_entry(kit.build().entries()[0])
 
 
 def test_colour_png_is_refused(kit):
@@ -201,13 +202,13 @@ def test_colour_png_is_refused(kit):
     (kit.voc / "SegmentationObject").mkdir()
     Image.new("RGB", (W, H)).save(kit.voc / "SegmentationObject" / "one.png")
     with pytest.raises(DatasetError, match=r"one\.png: not a palette PNG \(its mode is RGB"):
-        kit.build().roidb()
+        kit.build().entries()
 
 
 def test_damaged_image(kit):
     (kit.voc / "img" / "two.jpg").write_bytes(b"")
     with pytest.raises(ImageError, match=r"two\.jpg: the image file is empty"):
-        kit.build().roidb()
+        kit.build().entries()
 
 
 def test_image_lists(kit):
@@ -223,15 +224,25 @@ def test_image_lists(kit):
         kit.build()
 
 
+def perfect(dataset, masks):
+    """The boxes of the ground truth, each full of mask."""
+    found = []
+    for entry in dataset.entries():
+        count = len(entry.boxes)
+        full = np.ones((count, 21, 21), np.float32) if masks else None
+        found.append(Detections(entry.boxes, np.linspace(0.9, 0.8, count), entry.classes, full))
+    return found
+
+
 def test_perfect_detections_score_one(kit, tmp_path):
-    pytest.importorskip("fullconv.lib.evaluation.sds_mapr")
-    imdb = kit.build()
-    boxes = [[np.zeros((0, 5), np.float32) for _ in imdb.image_ids] for _ in imdb.classes]
-    masks = [[np.zeros((0, 21, 21), np.float32) for _ in imdb.image_ids] for _ in imdb.classes]
-    for i, entry in enumerate(imdb.roidb()):
-        for label in set(entry["gt_classes"].tolist()):
-            chosen = entry["boxes"][entry["gt_classes"] == label]
-            boxes[label][i] = np.hstack([chosen, np.linspace(0.9, 0.8, len(chosen))[:, None]]).astype(np.float32)
-            masks[label][i] = np.ones((len(chosen), 21, 21), np.float32)
-    result = imdb.evaluate_masks(boxes, masks, str(tmp_path))
+    dataset = kit.build()
+    result = evaluator_for(dataset, masks=True).evaluate(perfect(dataset, True), str(tmp_path))
     assert result["mAP^r@0.7 (classes with objects)"] == pytest.approx(1)
+
+
+def test_perfect_boxes_score_one(kit, tmp_path):
+    dataset = kit.build()
+    evaluator = evaluator_for(dataset, masks=False)
+    result = evaluator.evaluate(perfect(dataset, False), str(tmp_path))
+    assert result["mAP@0.5"] == pytest.approx(1) and result["mAP@0.5 (11 points)"] == pytest.approx(1)
+    assert "2 of 20 classes have objects" in evaluator.table(result)

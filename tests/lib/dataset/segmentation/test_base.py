@@ -5,9 +5,9 @@ import pytest
 import scipy.io
 from PIL import Image
 
-from fullconv.lib.dataset.detection.imdb import DatasetError
+from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.image import ImageError
-from fullconv.lib.dataset.segmentation.base import READERS, build
+from fullconv.lib.dataset.registry import READERS, SEGMENTATION, segmentation_set
 
 SIZE = (6, 9)
 
@@ -41,7 +41,9 @@ def label_map(value=1):
 
 
 def test_voc_folder_with_its_own_classes(tmp_path):
-    dataset = build("voc", "val", dataset_path=str(write_voc(tmp_path, [label_map(), label_map(255)], ["disc"])))
+    dataset = segmentation_set(
+        "voc", "val", dataset_path=str(write_voc(tmp_path, [label_map(), label_map(255)], ["disc"]))
+    )
     assert dataset.tasks == {"label": ["background", "disc"]} and len(dataset) == 2
     assert np.array_equal(dataset.read_label(1), label_map(255)) and dataset.read_label(1).dtype == np.uint8
     assert dataset.read_input(0).shape == SIZE + (3,) and dataset.size(0) == SIZE
@@ -49,7 +51,7 @@ def test_voc_folder_with_its_own_classes(tmp_path):
 
 def test_limits_and_joined_splits(tmp_path):
     write_voc(tmp_path, [label_map(v) for v in (1, 2, 3)])
-    dataset = build("voc", "val[:2]+val", dataset_path=str(tmp_path))
+    dataset = segmentation_set("voc", "val[:2]+val", dataset_path=str(tmp_path))
     assert dataset.image_ids == ["im0", "im1", "im0", "im1", "im2"]
     assert [int(dataset.read_label(i).max()) for i in range(5)] == [1, 2, 1, 2, 3]
     assert dataset.read_label(-1).max() == 3
@@ -58,7 +60,7 @@ def test_limits_and_joined_splits(tmp_path):
 
 
 def test_a_label_outside_the_classes_is_named(tmp_path):
-    dataset = build("voc", "val", dataset_path=str(write_voc(tmp_path, [label_map(7)], ["disc"])))
+    dataset = segmentation_set("voc", "val", dataset_path=str(write_voc(tmp_path, [label_map(7)], ["disc"])))
     with pytest.raises(DatasetError, match=r"im0.png: 6 pixels have label 7, but there are 2 classes"):
         dataset.read_label(0)
     assert dataset.read_label(0, check=False).max() == 7
@@ -68,14 +70,14 @@ def test_a_label_of_another_size_is_refused(tmp_path):
     write_voc(tmp_path, [label_map()])
     write_png(tmp_path / "SegmentationClass" / "im0.png", label_map().T.copy())
     with pytest.raises(DatasetError, match="the label is 6 x 9 but its image is 9 x 6"):
-        build("voc", "val", dataset_path=str(tmp_path)).read_label(0)
+        segmentation_set("voc", "val", dataset_path=str(tmp_path)).read_label(0)
 
 
 def test_colours_instead_of_indices(tmp_path):
     write_voc(tmp_path, [label_map()])
     write_png(tmp_path / "SegmentationClass" / "im0.png", np.zeros(SIZE + (3,), np.uint8))
     with pytest.raises(DatasetError, match="RGB picture holds colours, not class indices: give a palette file"):
-        build("voc", "val", dataset_path=str(tmp_path)).read_label(0)
+        segmentation_set("voc", "val", dataset_path=str(tmp_path)).read_label(0)
 
 
 def test_missing_and_damaged_files(tmp_path):
@@ -84,7 +86,7 @@ def test_missing_and_damaged_files(tmp_path):
     label.write_bytes(label.read_bytes()[:-25])
     (tmp_path / "SegmentationClass" / "im1.png").unlink()
     (tmp_path / "SegmentationClass" / "im2.png").write_bytes(b"no picture")
-    dataset = build("voc", "val", dataset_path=str(tmp_path))
+    dataset = segmentation_set("voc", "val", dataset_path=str(tmp_path))
     with pytest.raises(DatasetError, match="im0.png.*(truncated|damaged)"):
         dataset.read_label(0)
     with pytest.raises(DatasetError, match="label of im1 is missing, looked for.*SegmentationClass.*cls"):
@@ -101,15 +103,15 @@ def test_split_lists(tmp_path, text, message):
     if text is not None:
         write_text(tmp_path / "ImageSets" / "Segmentation" / "val.txt", text)
     with pytest.raises(DatasetError, match=message):
-        build("voc", "val", dataset_path=str(tmp_path))
+        segmentation_set("voc", "val", dataset_path=str(tmp_path))
 
 
 def test_unknown_names(tmp_path):
     with pytest.raises(DatasetError, match="known segmentation sets are voc, sbd"):
-        build("ade20k", "val")
+        segmentation_set("ade20k", "val")
     with pytest.raises(DatasetError, match="'voc' has no option palette"):
-        build("voc", "val", dataset_path=str(tmp_path), palette="x.txt")
-    dataset = build("voc", "val", dataset_path=str(write_voc(tmp_path, [label_map()])))
+        segmentation_set("voc", "val", dataset_path=str(tmp_path), palette="x.txt")
+    dataset = segmentation_set("voc", "val", dataset_path=str(write_voc(tmp_path, [label_map()])))
     with pytest.raises(DatasetError, match="no task 'geo': it has label"):
         dataset.read_label(0, "geo")
     with pytest.raises(DatasetError, match="no input 'depth': it has data"):
@@ -117,9 +119,9 @@ def test_unknown_names(tmp_path):
 
 
 def test_every_reader_says_what_is_missing(tmp_path):
-    for name in set(READERS) - {"shapes", "textured_shapes"}:
+    for name in set(READERS[SEGMENTATION]) - {"shapes", "textured_shapes"}:
         with pytest.raises(DatasetError, match="no such|neither a list"):
-            build(name, "val", dataset_path=str(tmp_path / "nothing"))
+            segmentation_set(name, "val", dataset_path=str(tmp_path / "nothing"))
 
 
 # --------------------------------------------------------------------------------------------------- folder
@@ -136,7 +138,7 @@ def write_folder(root, labels, classes="sky\nroad\n"):
 
 def test_folder_pairs_by_name_and_maps_void(tmp_path):
     path = write_folder(tmp_path, [label_map(), label_map(11)])
-    dataset = build("folder", "train", dataset_path=path, void=[11])
+    dataset = segmentation_set("folder", "train", dataset_path=path, void=[11])
     assert dataset.image_ids == ["a0", "a1"] and dataset.tasks["label"] == ["sky", "road"]
     assert set(np.unique(dataset.read_label(1))) == {0, 255}
 
@@ -147,11 +149,11 @@ def test_folder_lists_in_three_forms(tmp_path):
     write_png(tmp_path / "train" / "a0.png", np.full(SIZE + (3,), 9, np.uint8))
     for line in lines:
         write_text(tmp_path / "list.txt", line)
-        dataset = build("folder", "list", dataset_path=path)
+        dataset = segmentation_set("folder", "list", dataset_path=path)
         assert dataset.image_ids == ["a0"] and dataset.size(0) == SIZE
     write_text(tmp_path / "list.txt", "my image.png my label.png")
     with pytest.raises(DatasetError, match="names with spaces need a tab"):
-        build("folder", "list", dataset_path=path)
+        segmentation_set("folder", "list", dataset_path=path)
 
 
 PALETTE = "# colours\n10 20 30 sky\n40 50 60\troad\n0 0 0 Void\n"
@@ -165,7 +167,7 @@ def test_colour_coded_labels(tmp_path):
     label = np.random.RandomState(0).randint(0, 3, SIZE)
     path = write_folder(tmp_path, [coloured(label)], classes=None)
     write_text(tmp_path / "label_colors.txt", PALETTE)
-    dataset = build("folder", "train", dataset_path=path)
+    dataset = segmentation_set("folder", "train", dataset_path=path)
     assert dataset.tasks["label"] == ["sky", "road"]
     assert np.array_equal(dataset.read_label(0), np.where(label == 2, 255, label))
 
@@ -176,7 +178,7 @@ def test_a_palette_picture_is_read_by_its_colours_when_a_palette_file_is_given(t
     picture.putpalette([40, 50, 60, 10, 20, 30])
     picture.save(tmp_path / "labels" / "train" / "a0.png")
     write_text(tmp_path / "my.txt", PALETTE)
-    dataset = build("folder", "train", dataset_path=path, palette=str(tmp_path / "my.txt"))
+    dataset = segmentation_set("folder", "train", dataset_path=path, palette=str(tmp_path / "my.txt"))
     assert np.array_equal(dataset.read_label(0), 1 - label_map())
 
 
@@ -186,7 +188,7 @@ def test_a_colour_outside_the_palette(tmp_path):
     with pytest.raises(
         DatasetError, match=r"6 pixels in 1 colours are not in .*palette.txt, most of them R G B \(1, 2, 3\)"
     ):
-        build("folder", "train", dataset_path=path).read_label(0)
+        segmentation_set("folder", "train", dataset_path=path).read_label(0)
 
 
 @pytest.mark.parametrize(
@@ -202,7 +204,7 @@ def test_palette_files(tmp_path, text, message):
     path = write_folder(tmp_path, [label_map()], classes=None)
     write_text(tmp_path / "palette.txt", text)
     with pytest.raises(DatasetError, match=message):
-        build("folder", "train", dataset_path=path)
+        segmentation_set("folder", "train", dataset_path=path)
 
 
 def test_jpeg_labels_are_refused(tmp_path):
@@ -210,7 +212,7 @@ def test_jpeg_labels_are_refused(tmp_path):
     write_png(tmp_path / "labels" / "train" / "a0.jpg", label_map())
     write_text(tmp_path / "x.txt", "images/train/a0.png labels/train/a0.jpg")
     with pytest.raises(DatasetError, match="JPEG changes the values"):
-        build("folder", "x", dataset_path=path).read_label(0)
+        segmentation_set("folder", "x", dataset_path=path).read_label(0)
 
 
 # ------------------------------------------------------------------------------------------ other published sets
@@ -219,15 +221,15 @@ def test_jpeg_labels_are_refused(tmp_path):
 def test_nyud_trainval_is_train_then_val(tmp_path):
     write_text(tmp_path / "train.txt", "5\n3")
     write_text(tmp_path / "val.txt", "4")
-    assert build("nyud", "trainval", dataset_path=str(tmp_path)).image_ids == ["5", "3", "4"]
+    assert segmentation_set("nyud", "trainval", dataset_path=str(tmp_path)).image_ids == ["5", "3", "4"]
     write_text(tmp_path / "trainval.txt", "3\n4\n5")
-    assert build("nyud", "trainval", dataset_path=str(tmp_path)).image_ids == ["3", "4", "5"]
+    assert segmentation_set("nyud", "trainval", dataset_path=str(tmp_path)).image_ids == ["3", "4", "5"]
 
 
 def test_nyud_mat_files(tmp_path):
     write_text(tmp_path / "test.txt", "5")
     write_png(tmp_path / "data" / "images" / "img_5.png", np.zeros(SIZE + (3,), np.uint8))
-    dataset = build("nyud", "test", dataset_path=str(tmp_path))
+    dataset = segmentation_set("nyud", "test", dataset_path=str(tmp_path))
     file = tmp_path / "segmentation" / "img_5.mat"
     file.parent.mkdir()
 
@@ -252,7 +254,7 @@ def test_holes_in_depth_are_refused(data_dir, tmp_path):
         target = tmp_path / "data" / "depth" / f"img_{image_id}.png"
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes((data_dir / "nyud_sample" / f"{name}.png").read_bytes())
-    dataset = build("nyud", "test", dataset_path=str(tmp_path))
+    dataset = segmentation_set("nyud", "test", dataset_path=str(tmp_path))
     depth = dataset.read_input(0, "depth")
     assert depth.dtype == np.uint16 and depth.min() > 0
     with pytest.raises(
@@ -267,7 +269,7 @@ def test_hha_keeps_the_files_channel_order(tmp_path):
     picture[:] = 1, 2, 3
     for kind in ("images", "hha"):
         write_png(tmp_path / "data" / kind / "img_1.png", picture)
-    dataset = build("nyud", "test", dataset_path=str(tmp_path))
+    dataset = segmentation_set("nyud", "test", dataset_path=str(tmp_path))
     assert dataset.read_input(0, "hha")[0, 0].tolist() == [1, 2, 3]
     assert dataset.read_input(0, "color")[0, 0].tolist() == [3, 2, 1]
 
@@ -277,14 +279,14 @@ def test_context_lists_must_fit_each_other(tmp_path):
     labels = tmp_path / "labels"
     write_text(labels / "labels.txt", "1: dining table\n2: table\n3: sky\n")
     write_text(labels / "59_labels.txt", "1: sky\n2: diningtable\n")
-    dataset = build("pascal_context", "val", dataset_path=str(tmp_path), label_path=str(labels))
+    dataset = segmentation_set("pascal_context", "val", dataset_path=str(tmp_path), label_path=str(labels))
     assert dataset.mapping.tolist() == [0, 0, 2, 1], "diningtable of the short list is table of the long one"
     write_text(labels / "59_labels.txt", "1: sea\n")
     with pytest.raises(DatasetError, match="class 'sea'.* is not in labels.txt"):
-        build("pascal_context", "val", dataset_path=str(tmp_path), label_path=str(labels))
+        segmentation_set("pascal_context", "val", dataset_path=str(tmp_path), label_path=str(labels))
     write_text(labels / "labels.txt", "1: a\n3: b\n")
     with pytest.raises(DatasetError, match="should be `2: name`"):
-        build("pascal_context", "val", dataset_path=str(tmp_path), label_path=str(labels))
+        segmentation_set("pascal_context", "val", dataset_path=str(tmp_path), label_path=str(labels))
 
 
 # ----------------------------------------------------------------------------------------------- embedded and real
@@ -292,17 +294,17 @@ def test_context_lists_must_fit_each_other(tmp_path):
 
 @pytest.mark.parametrize("name", ["shapes", "textured_shapes"])
 def test_shapes_are_drawn_and_labelled(tmp_path, name):
-    dataset = build(name, "train[:2]+val1", dataset_path=str(tmp_path))
+    dataset = segmentation_set(name, "train[:2]+val1", dataset_path=str(tmp_path))
     assert len(dataset) == 3 and dataset.tasks["label"][0] == "background" and len(dataset.tasks["label"]) == 6
     for index in range(3):
         label = dataset.read_label(index)
         assert label.shape == dataset.size(index) and 0 < label.max() < 6
     with pytest.raises(DatasetError, match="no image set 'test'"):
-        build(name, "test", dataset_path=str(tmp_path))
+        segmentation_set(name, "test", dataset_path=str(tmp_path))
 
 
 def test_real_camvid(data_dir):
-    dataset = build("camvid", "train+val", dataset_path=str(data_dir / "camvid"))
+    dataset = segmentation_set("camvid", "train+val", dataset_path=str(data_dir / "camvid"))
     names = (data_dir / "camvid" / "classes.txt").read_text().split()
     assert dataset.tasks["label"] == names
     for index in range(0, len(dataset), 13):
@@ -315,7 +317,7 @@ def test_real_voc_labels(data_dir, tmp_path):
     for folder in ("JPEGImages", "SegmentationClass"):
         (tmp_path / folder).symlink_to(sample / folder)
     write_text(tmp_path / "val.txt", "\n".join(file.stem for file in sorted((sample / "JPEGImages").iterdir())))
-    dataset = build("voc", "val", dataset_path=str(tmp_path))
+    dataset = segmentation_set("voc", "val", dataset_path=str(tmp_path))
     for index, image_id in enumerate(dataset.image_ids):
         with Image.open(sample / "SegmentationClass" / f"{image_id}.png") as stored:
             assert np.array_equal(dataset.read_label(index), np.array(stored))

@@ -7,7 +7,7 @@ import pytest
 import scipy.io
 from PIL import Image
 
-from fullconv.lib.dataset.detection.imdb import DatasetError
+from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.segmentation.label_files import (
     decode_colours,
     read_label_mat,

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from fullconv.lib.dataset import DatasetError, build, filter_roidb
+from fullconv.lib.dataset.detection.detection_set import with_objects
+from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.image import read_image
+from fullconv.lib.dataset.registry import detection_set
 from fullconv.lib.dataset.shapes import writer as shapes
 from fullconv.lib.dataset.shapes.scene import CLASSES, HEIGHT, MAX_OBJECTS, MIN_AREA, WIDTH, draw_scene
-from fullconv.lib.mask.mask_cache import load_masks
 
 
 @pytest.fixture(scope="module")
@@ -80,15 +81,15 @@ def test_objects_differ_from_what_they_cover():
 
 
 def test_read_through_both_readers(folder, tmp_path):
-    voc = build("shapes", "train12", str(tmp_path), folder)
-    coco = build("coco", "train", str(tmp_path), folder)
+    voc = detection_set("shapes", "train12", str(tmp_path), folder)
+    coco = detection_set("coco", "train", str(tmp_path), folder)
     assert voc.classes == coco.classes == ["__background__", *CLASSES]
-    for a, b in zip(voc.roidb(), coco.roidb()):
-        np.testing.assert_array_equal(a["boxes"], b["boxes"])
-        np.testing.assert_array_equal(a["gt_classes"], b["gt_classes"])
-        np.testing.assert_array_equal(load_masks(a), load_masks(b))
-        np.testing.assert_array_equal(read_image(a["image"]), read_image(b["image"]))
-    assert len(filter_roidb(voc.roidb())) == 12
+    for a, b in zip(voc.entries(), coco.entries()):
+        np.testing.assert_array_equal(a.boxes, b.boxes)
+        np.testing.assert_array_equal(a.classes, b.classes)
+        np.testing.assert_array_equal(a.read_masks(), b.read_masks())
+        np.testing.assert_array_equal(read_image(a.image), read_image(b.image))
+    assert len(with_objects(voc.entries())) == 12
 
 
 def test_train_and_val_are_disjoint(folder):
@@ -97,11 +98,11 @@ def test_train_and_val_are_disjoint(folder):
 
 
 def test_generated_on_demand_once(tmp_path):
-    imdb = build("shapes", "val[:2]+train3", str(tmp_path))
-    assert imdb.image_ids == ["val_000000", "val_000001", "train_000000", "train_000001", "train_000002"]
+    dataset = detection_set("shapes", "val[:2]+train3", str(tmp_path))
+    assert dataset.image_ids == ["val_000000", "val_000001", "train_000000", "train_000001", "train_000002"]
     path = tmp_path / "shapes" / "VOCshapes" / "img" / "train_000000.jpg"
     before = path.stat().st_mtime_ns
-    assert len(build("shapes", "train2", str(tmp_path)).roidb()) == 2
+    assert len(detection_set("shapes", "train2", str(tmp_path)).entries()) == 2
     assert path.stat().st_mtime_ns == before
 
 
@@ -125,14 +126,14 @@ def test_partial_generation_is_redone(tmp_path, damage):
 def test_other_seeds_are_kept(tmp_path):
     shapes.generate(str(tmp_path), "train", 2, seed=5)
     other = _digests(tmp_path)
-    build("shapes", "train2", str(tmp_path), str(tmp_path))
+    detection_set("shapes", "train2", str(tmp_path), str(tmp_path))
     assert _digests(tmp_path) == other
 
 
 @pytest.mark.parametrize("name", ["test", "train0", "train-5", "train2014x"])
 def test_unknown_image_set(tmp_path, name):
     with pytest.raises(DatasetError, match="shapes has no image set"):
-        build("shapes", name, str(tmp_path))
+        detection_set("shapes", name, str(tmp_path))
 
 
 def test_cues_tell_classes_apart():

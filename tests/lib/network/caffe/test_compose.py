@@ -6,7 +6,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from fullconv.lib.core.optimizer import lr_multipliers, wd_multipliers
+from fullconv.lib.core.optimizer.multipliers import lr_multipliers, wd_multipliers
 from fullconv.lib.network.caffe import layer as rows
 from fullconv.lib.network.caffe.alexnet import alexnet_fcn
 from fullconv.lib.network.caffe.compose import compose

@@ -1,4 +1,5 @@
-"""Detections as a COCO file: images, categories and annotations with RLE or polygons and a score each.
+"""Detections as a COCO file: images, categories and annotations with a box, a score and, from a method with masks, RLE
+or polygons each.
 
 Viewers, labelling tools and pycocotools read it like a ground-truth file.
 """
@@ -6,11 +7,12 @@ Viewers, labelling tools and pycocotools read it like a ground-truth file.
 from __future__ import annotations
 
 import json
-from typing import Any, Mapping, Sequence
+from typing import Any, Mapping
 
 import numpy as np
 
 from fullconv.lib.mask.encode import encode_mask, mask_to_polygons, paste_mask
+from fullconv.lib.structures.detections import Detections
 from fullconv.lib.utils import atomic
 
 
@@ -30,43 +32,33 @@ class CocoFile:
         self.annotations: list[dict[str, Any]] = []
         self.categories = [{"id": number, "name": name} for number, name in categories.items()]
 
-    def add(
-        self,
-        file_name: str,
-        size: tuple[int, int],
-        boxes: np.ndarray,
-        masks: np.ndarray,
-        labels: Sequence[int],
-    ) -> None:
-        """Add one image.
+    def add(self, file_name: str, size: tuple[int, int], detections: Detections) -> None:
+        """Add one image of `size` (height, width); file_name: as the reader of the file will know the image.
 
-        Args:
-            file_name: as the reader of the file will know the image.
-            size: (height, width).
-            boxes: (m, 5) x1, y1, x2, y2 in pixels with inclusive ends, and score.
-            masks: (m, M, M) foreground probability inside the box.
-            labels: m classes, 1 for the first category.
+        The area is that of the mask, or of the box where there is no mask.
         """
         height, width = size
         image_id = len(self.images) + 1
         self.images.append({"id": image_id, "file_name": file_name, "height": height, "width": width})
-        for box, mask, label in zip(np.asarray(boxes, dtype=np.float64), masks, labels):
-            pasted = paste_mask(np.asarray(mask, np.float32), box, height, width, self.binary_thresh)
-            x1, y1, x2, y2 = np.clip(box[:4], 0, [width - 1, height - 1] * 2).tolist()
-            self.annotations.append(
-                {
-                    "id": len(self.annotations) + 1,
-                    "image_id": image_id,
-                    "category_id": self.category_ids[label - 1],
-                    "bbox": [round(v, 2) for v in (x1, y1, x2 - x1 + 1, y2 - y1 + 1)],
-                    "area": int(pasted.sum()),
-                    "iscrowd": 0,
-                    "score": round(float(box[4]), 6),
-                    "segmentation": self._segmentation(pasted),
-                }
-            )
+        for row, (box, score, label) in enumerate(zip(detections.boxes, detections.scores, detections.labels)):
+            corners = np.asarray(box, dtype=np.float64)
+            x1, y1, x2, y2 = np.clip(corners, 0, [width - 1, height - 1] * 2).tolist()
+            sides = x2 - x1 + 1, y2 - y1 + 1
+            record = {
+                "id": len(self.annotations) + 1,
+                "image_id": image_id,
+                "category_id": self.category_ids[label - 1],
+                "bbox": [round(v, 2) for v in (x1, y1, *sides)],
+                "area": round(sides[0] * sides[1], 2),
+                "iscrowd": 0,
+                "score": round(float(score), 6),
+            }
+            if detections.masks is not None:
+                pasted = paste_mask(detections.masks[row], corners, height, width, self.binary_thresh)
+                record.update(area=int(pasted.sum()), segmentation=self._segmentation(pasted))
+            self.annotations.append(record)
 
-    def _segmentation(self, mask: np.ndarray):
+    def _segmentation(self, mask: np.ndarray) -> Any:
         # A mask too thin for an outline keeps its run-length code: both are valid, and nothing is lost.
         return (self.polygons and mask_to_polygons(mask)) or encode_mask(mask)
 

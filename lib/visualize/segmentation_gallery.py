@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Iterator, Sequence
+from typing import Callable, Iterator, Sequence
 
 import numpy as np
 
+from fullconv.lib.dataset.background import is_background
 from fullconv.lib.dataset.segmentation.base import SegmentationSet
 from fullconv.lib.dataset.segmentation.label_files import VOID
-from fullconv.lib.dataset.segmentation.voc import BACKGROUND
-from fullconv.lib.visualize.gallery import Picture
+from fullconv.lib.dataset.segmentation.palette import make_palette
 from fullconv.lib.visualize.instances import side_by_side
-from fullconv.lib.visualize.segmentation import legend, make_palette, overlay
+from fullconv.lib.visualize.page import Picture
+from fullconv.lib.visualize.segmentation import legend, overlay
 
 
 def palette_of(classes: Sequence[str]) -> np.ndarray:
     """(C, 3) uint8 R, G, B: VOC's colours; where class 0 is no background it gets a colour too, not black."""
-    first = 0 if has_background(classes) else 1
+    first = 0 if is_background(classes[0]) else 1
     return make_palette(min(len(classes) + first, 256))[first:]
-
-
-def has_background(classes: Sequence[str]) -> bool:
-    """Whether class 0 is the background, which is not coloured."""
-    return classes[0].strip("_").lower() == BACKGROUND
 
 
 def draw_labels(image: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> np.ndarray:
     """Image (h, w, 3) uint8 BGR with the colours of labels (h, w) over it; void and background stay clear."""
     shown = labels.astype(np.int64) + 1
-    shown[(labels == VOID) | ((labels == 0) & has_background(classes))] = 0
+    shown[(labels == VOID) | ((labels == 0) & is_background(classes[0]))] = 0
     palette = np.concatenate([np.zeros((1, 3), np.uint8), palette_of(classes)])
     return overlay(image[:, :, ::-1], shown, palette)[:, :, ::-1]
 
@@ -44,7 +40,9 @@ def add_legend(picture: np.ndarray, labels: np.ndarray, classes: Sequence[str]) 
     return canvas
 
 
-def comparisons(dataset: SegmentationSet, task: str, count: int, predicted) -> Iterator[Picture]:
+def comparisons(
+    dataset: SegmentationSet, task: str, count: int, predicted: Callable[[int], np.ndarray]
+) -> Iterator[Picture]:
     """Truth beside prediction of the first `count` images. predicted(index) -> (h, w) labels."""
     classes = dataset.tasks[task]
     form = "color" if "color" in dataset.inputs else dataset.inputs[0]

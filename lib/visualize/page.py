@@ -5,17 +5,13 @@ from __future__ import annotations
 import html
 import re
 from pathlib import Path
-from typing import Any, Callable, Iterable, Iterator, Mapping, NamedTuple, Sequence
+from typing import Iterable, NamedTuple
 
 import cv2
 import numpy as np
 
-from fullconv.lib.evaluation.sds_mapr import crop_segment, render_segment, segment_iou
-from fullconv.lib.mask.mask_cache import load_masks
 from fullconv.lib.utils import atomic
-from fullconv.lib.visualize.instances import draw_detections, side_by_side
 
-FOUND_IOU = 0.5  # a detection that covers an object at least so well counts as right
 JPEG_QUALITY = 90
 
 
@@ -26,86 +22,6 @@ class Picture(NamedTuple):
     image: np.ndarray  # (h, w, 3) uint8 BGR
     caption: str
     quality: float | None = None
-
-
-def write_gallery(
-    folder: str | Path,
-    roidb: Sequence[Mapping[str, Any]],
-    classes: Sequence[str],
-    all_boxes: Sequence[Sequence[np.ndarray]],
-    all_masks: Sequence[Sequence[np.ndarray]],
-    thresh: float = 0.7,
-    binary_thresh: float = 0.4,
-    read_image: Callable[[str], np.ndarray] = cv2.imread,
-    title: str = "Results",
-) -> Path:
-    """Pictures of ground truth and detections side by side, with what was found, missed and made up.
-
-    Args:
-        folder: made if missing; `index.html` and the pictures go there.
-        roidb: the first len(roidb) images of the results.
-        classes: names, '__background__' first.
-        all_boxes: all_boxes[class][image] (m, 5) in original pixels.
-        all_masks: all_masks[class][image] (m, M, M) or (m, 1, M, M).
-        thresh: least score that is shown.
-        binary_thresh: least probability that belongs to a mask.
-        read_image: path -> (h, w, 3) uint8 BGR.
-
-    Returns:
-        path of `index.html`.
-    """
-
-    def pictures() -> Iterator[Picture]:
-        for index, entry in enumerate(roidb):
-            boxes, masks, labels = collect(index, all_boxes, all_masks, thresh)
-            yield _compare(read_image(entry["image"]), entry, boxes, masks, labels, classes, binary_thresh)
-
-    note = f"detections with a score of at least {thresh:g}; right means mask IoU of at least {FOUND_IOU:g}"
-    return write_page(folder, pictures(), title, note)
-
-
-def collect(index: int, all_boxes, all_masks, thresh: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Boxes (m, 5), masks (m, M, M) and classes (m,) of one image above `thresh`, best first."""
-    boxes, masks, labels = [np.zeros((0, 5))], [], []
-    for c in range(1, len(all_boxes)):
-        rows = np.asarray(all_boxes[c][index], dtype=np.float64).reshape(-1, 5)
-        keep = rows[:, 4] >= thresh
-        if keep.any():
-            part = np.asarray(all_masks[c][index], dtype=np.float32)
-            boxes.append(rows[keep])
-            masks.append(part.reshape(len(rows), *part.shape[-2:])[keep])
-            labels += [c] * int(keep.sum())
-    boxes = np.concatenate(boxes)
-    order = np.argsort(-boxes[:, 4], kind="stable")
-    masks = np.concatenate(masks) if masks else np.zeros((0, 1, 1), np.float32)
-    return boxes[order], masks[order], np.array(labels, dtype=np.int64)[order]
-
-
-def _compare(image, entry, boxes, masks, labels, classes, binary_thresh) -> Picture:
-    gt_masks = load_masks(entry)
-    gt_names = [classes[c] for c in entry["gt_classes"]]
-    left = draw_detections(image, entry["boxes"], gt_masks, gt_names)
-    right = draw_detections(image, boxes, masks, [classes[c] for c in labels], binary_thresh=binary_thresh)
-    right_ones = _count_right(boxes, masks, labels, gt_masks, entry["gt_classes"], binary_thresh)
-    total = len(boxes) + len(gt_masks)
-    # The harmonic mean of precision and recall: 1 when all is found and nothing made up.
-    quality = 2 * right_ones / total if total else 1.0
-    caption = f"{len(gt_masks)} objects, {right_ones} found, {len(boxes) - right_ones} false"
-    return Picture(Path(entry["image"]).name, side_by_side(left, right), caption, quality)
-
-
-def _count_right(boxes, masks, labels, gt_masks, gt_classes, binary_thresh) -> int:
-    """Detections that cover an object of their class no better one took, as in the SDS protocol."""
-    objects = [crop_segment(mask) for mask in gt_masks]
-    used: set[int] = set()
-    for box, mask, label in zip(boxes, masks, labels):
-        found = render_segment(box, mask, binary_thresh)
-        mine = [g for g, c in enumerate(gt_classes) if c == label and objects[g] is not None]
-        overlaps = {g: segment_iou(found, objects[g]) for g in mine} if found else {}
-        best = max(overlaps, key=overlaps.get, default=None)
-        if best is not None and overlaps[best] >= FOUND_IOU:
-            used.add(best)
-    return len(used)
 
 
 def write_page(folder: str | Path, pictures: Iterable[Picture], title: str, note: str = "") -> Path:

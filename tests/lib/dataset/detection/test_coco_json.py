@@ -11,12 +11,14 @@ import pytest
 from pycocotools.coco import COCO
 
 from fullconv.lib.dataset.detection.coco_categories import COCO_CATEGORIES
-from fullconv.lib.evaluation.coco_json import CocoFile
+from fullconv.lib.dataset.detection.coco_json import CocoFile
 from fullconv.lib.mask.encode import paste_mask
+from fullconv.lib.structures.detections import Detections
 
 SIZE = (60, 80)
 DISC = (np.hypot(*np.mgrid[-1:1:21j, -1:1:21j]) < 0.9).astype(np.float32)
-BOXES = np.array([[10.2, 5, 50, 45.7, 0.9], [-5, 30, 30, 70, 0.8], [70, 50, 70, 59, 0.7]])
+BOXES = np.array([[10.2, 5, 50, 45.7], [-5, 30, 30, 70], [70, 50, 70, 59]])
+SCORES = [0.9, 0.8, 0.7]
 
 
 def read(path):
@@ -27,14 +29,14 @@ def read(path):
 @pytest.mark.parametrize("polygons", [False, True])
 def test_round_trip(tmp_path, polygons):
     file = CocoFile({17: "cat", 18: "dog"}, polygons)
-    file.add("a.jpg", SIZE, np.zeros((0, 5)), np.zeros((0, 21, 21)), [])
-    file.add("b.jpg", SIZE, BOXES, np.repeat(DISC[None], 3, axis=0), [1, 2, 1])
+    file.add("a.jpg", SIZE, Detections.empty(21))
+    file.add("b.jpg", SIZE, Detections(BOXES, SCORES, [1, 2, 1], np.repeat(DISC[None], 3, axis=0)))
     file.write(tmp_path / "d.json")
     coco = read(tmp_path / "d.json")
     assert [image["file_name"] for image in coco.loadImgs(coco.getImgIds())] == ["a.jpg", "b.jpg"]
     annotations = coco.loadAnns(coco.getAnnIds(imgIds=[2]))
     assert [a["category_id"] for a in annotations] == [17, 18, 17]
-    assert [a["score"] for a in annotations] == [0.9, 0.8, 0.7]
+    assert [a["score"] for a in annotations] == SCORES
     for annotation, box in zip(annotations, BOXES):
         mask, expected = coco.annToMask(annotation).astype(bool), paste_mask(DISC, box, *SIZE)
         if not polygons:
@@ -49,9 +51,19 @@ def test_round_trip(tmp_path, polygons):
 
 def test_polygons_are_used_where_a_mask_has_an_outline(tmp_path):
     file = CocoFile({1: "cat"}, polygons=True)
-    file.add("a.jpg", SIZE, BOXES, np.stack([DISC, DISC, DISC * 0]), [1, 1, 1])
+    file.add("a.jpg", SIZE, Detections(BOXES, SCORES, [1, 1, 1], np.stack([DISC, DISC, DISC * 0])))
     kinds = [type(a["segmentation"]) for a in file.annotations]
     assert kinds == [list, list, dict]
+
+
+def test_boxes_without_masks(tmp_path):
+    file = CocoFile({17: "cat", 18: "dog"})
+    file.add("a.jpg", SIZE, Detections(BOXES, SCORES, [1, 2, 1]))
+    file.write(tmp_path / "d.json")
+    annotations = read(tmp_path / "d.json").loadAnns([1, 2, 3])
+    assert all("segmentation" not in a for a in annotations)
+    assert [a["bbox"] for a in annotations] == [[10.2, 5, 40.8, 41.7], [0, 30, 31, 30], [70, 50, 1, 10]]
+    assert [a["area"] for a in annotations] == [1701.36, 930, 10]
 
 
 def test_an_empty_file_is_still_one(tmp_path):

@@ -1,0 +1,27 @@
+"""Maps of instance ids, one per pixel, as masks and boxes: 0 is background and 255 is void."""
+
+from __future__ import annotations
+
+import numpy as np
+
+VOID = 255
+
+
+def instance_ids(instances: np.ndarray) -> np.ndarray:
+    """Ids in an instance map, ascending, without background and void."""
+    ids = np.unique(instances)
+    return ids[(ids != 0) & (ids != VOID)]
+
+
+def instance_masks(instances: np.ndarray) -> np.ndarray:
+    """(h, w) instance map -> (n, h, w) bool, in ascending order of id."""
+    return instances[None] == instance_ids(instances)[:, None, None]
+
+
+def mask_boxes(masks: np.ndarray) -> np.ndarray:
+    """Tight boxes (n, 4) float32 of non-empty masks (n, h, w), ends inclusive."""
+    boxes = np.zeros((len(masks), 4), np.float32)
+    for box, mask in zip(boxes, masks):
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        box[:] = columns[0], rows[0], columns[-1], rows[-1]
+    return boxes
