@@ -26,16 +26,21 @@ class Field(NamedTuple):
     value: Union[int, memoryview]
 
 
-class Budget:
-    """How many fields a file may have: real networks have thousands, and each costs time."""
+MAX_FIELDS = 200_000
+"""Fields a file may have. Real networks have thousands; a field takes two bytes of a file, some 300 bytes and three
+microseconds here, so that without a limit a small file costs much memory and time."""
 
-    def __init__(self, fields: int = 500_000) -> None:
+
+class Budget:
+    """How many fields may still come."""
+
+    def __init__(self, fields: int = MAX_FIELDS) -> None:
         self.left = fields
 
     def spend(self, count: int = 1) -> None:
         self.left -= count
         if self.left < 0:
-            raise WireError("more than 500000 fields")
+            raise WireError(f"more than {MAX_FIELDS} fields: no network has so many")
 
 
 def fields(message: memoryview, budget: Budget) -> Iterator[Field]:
