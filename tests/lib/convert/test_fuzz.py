@@ -89,7 +89,7 @@ def test_caffemodel(files, tmp_path, traced):
 
 def test_prototxt(files, traced):
     def read(content):
-        layers = read_layers(prototxt.parse(content.decode("latin-1")))
+        layers = read_layers(prototxt.parse(content.decode("latin-1"))).layers
         with contextlib.suppress(ValueError):  # layers that do not connect; the message names them
             compose(layers)
 
