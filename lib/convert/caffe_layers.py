@@ -69,7 +69,7 @@ def _chosen(net: Message, phase: str, needs_source: bool) -> List[Scope]:
     """The layers of a phase, and the data layers of the other one where this one has none."""
     messages = [*net.all("layer"), *net.all("layers")]
     if len(messages) > MAX_LAYERS:
-        raise ConvertError(f"{len(messages)} layers; {MAX_LAYERS} are the most that a network may have")
+        raise ConvertError(_too_many(len(messages)))
     for message in messages:
         if not isinstance(message, Message):
             raise ConvertError(f"layer: {repr(message)[:SHOWN]} found where a message in braces is expected")
@@ -129,6 +129,8 @@ class _Growing:
         self.maps: Dict[str, Map] = {}
 
     def add_inputs(self, shapes: Dict[str, Shape]) -> None:
+        if len(shapes) > MAX_LAYERS:
+            raise ConvertError(_too_many(len(shapes)))
         self.shapes.update(shapes)
         for name, shape in shapes.items():
             self._append(rows.data(name, shape[1] if len(shape) > 1 else 0))
@@ -136,6 +138,8 @@ class _Growing:
     def add(self, scope: Scope) -> None:
         """Read one layer."""
         kind, tops = _kind(scope), scope.texts("top")
+        if len(self.layers) + len(tops) > MAX_LAYERS:
+            raise scope.error(_too_many(len(self.layers) + len(tops)))
         if _is_source(scope):
             self.add_inputs(caffe_inputs.of_source(scope, kind, tops))
         elif kind == "Input":
@@ -193,6 +197,10 @@ def _read(scope: Scope, kind: str, tops: Tuple[str, ...]) -> List[Layer]:
         row = row._replace(mults=((0.0, 0.0), (0.0, 0.0)))  # As Caffe sets them, whatever the file says.
     names = [name] if len(tops) == 1 else [f"{name}_{index}" for index in range(len(tops))]
     return [row._replace(name=each, top=top) for each, top in zip(names, tops)]
+
+
+def _too_many(count: int) -> str:
+    return f"{count} layers, each top counted; {MAX_LAYERS} are the most that a network may have"
 
 
 def _unknown(kind: str) -> str:

@@ -29,7 +29,7 @@ class Map(NamedTuple):
 
 
 TOO_FINE = 1 << 64
-"""Steps beyond this are no longer counted with: a file could make numbers of millions of digits."""
+"""Numerators and denominators beyond this are no longer counted with: a file could make them of millions of digits."""
 
 NO_MAP = ("InnerProduct", "SoftmaxWithLoss", "MeanPooling", "GlobalMaxPooling", "Flatten", "Reshape", "Silence")
 """Layers whose top has no pixels, or not those of the bottom."""
@@ -82,7 +82,8 @@ def follow(maps: Dict[str, Map], layer: Layer) -> None:
     if layer.type in NO_MAP or across_pixels or below is None:
         return
     found = Map(*(_through(layer, below[axis], axis) for axis in (0, 1)))
-    if all(max(line.step.numerator, line.step.denominator) < TOO_FINE for line in found):
+    numbers = [number for line in found for number in line]
+    if all(max(abs(number.numerator), number.denominator) < TOO_FINE for number in numbers):
         maps[layer.top] = found
 
 
