@@ -111,14 +111,14 @@ TEXTS = {
     "fields": b"a:1 " * 1_000_000,
     "a list": b"input_dim:[" + b"1," * 99_000 + b"]",
     "names": b" ".join(b"name_%d:1" % n for n in range(99_000)),
-    "layers": network(*['layer { name: "x" type: "ReLU" bottom: "data" top: "data" }'] * 5000),
+    "layers": network(*['layer { name: "x" type: "ReLU" bottom: "data" top: "data" }'] * 4990),
     "too many layers": network(*['layer{type:"ReLU"bottom:"data"top:"data"}'] * 14_000),
     "tops": network('layer { name: "x" type: "Slice" bottom: "data" ' + 'top: "a" ' * 49_000 + "}"),
     "inputs": b" ".join(b'input: "%d"' % n for n in range(49_000)),
     "data tops": b'layer { name: "x" type: "Data" ' + b" ".join(b'top: "%d"' % n for n in range(49_000)) + b"}",
     "rules": network('layer { name: "x" type: "ReLU" bottom: "data" top: "data" ' + "include {} " * 90_000 + "}"),
     "multipliers": network('layer { name: "x" type: "ReLU" bottom: "data" top: "data" ' + "param {} " * 90_000 + "}"),
-    "padding layers": network(*['layers { layer { type: "padding" pad: 1 } bottom: "data" top: "data" }'] * 5000),
+    "padding layers": network(*['layers { layer { type: "padding" pad: 1 } bottom: "data" top: "data" }'] * 4990),
     "fractions": network(*crops(1000), 'layer { name: "c" type: "Crop" bottom: "data" bottom: "data" top: "c" }'),
 }
 
