@@ -81,7 +81,10 @@ def follow(maps: Dict[str, Map], layer: Layer) -> None:
     maps.pop(layer.top, None)
     if layer.type in NO_MAP or across_pixels or below is None:
         return
-    found = Map(*(_through(layer, below[axis], axis) for axis in (0, 1)))
+    vertical = _through(layer, below.vertical, 0)
+    # Exact numbers are slow, and hardly any network has a direction that differs.
+    square = below.vertical == below.horizontal and not any(isinstance(v, tuple) for v in layer.options.values())
+    found = Map(vertical, vertical if square else _through(layer, below.horizontal, 1))
     numbers = [number for line in found for number in line]
     if all(max(abs(number.numerator), number.denominator) < TOO_FINE for number in numbers):
         maps[layer.top] = found
