@@ -161,8 +161,14 @@ def _deployed(layers: Sequence[Layer]) -> List[Layer]:
         logger.info("left out, as only training needs them: %s", ", ".join(ends))
     kept = without(layers, *LOSSES)
     read = {blob for layer in without(kept, "Silence") for blob in layer.bottoms}
-    inputs = {layer.top for layer in kept if layer.type == "Input" and layer.top not in read}
-    return [layer for layer in kept if layer.top not in inputs and not (layer.type == "Silence" and inputs)]
+    unread = {layer.top for layer in kept if layer.type == "Input" and layer.top not in read}
+    found = []
+    for layer in kept:
+        if layer.type == "Silence":
+            layer = layer._replace(bottoms=tuple(blob for blob in layer.bottoms if blob not in unread))
+        if layer.bottoms or (layer.type == "Input" and layer.top not in unread):
+            found.append(layer)
+    return found
 
 
 def _with_channels(layers: Sequence[Layer], params: Params) -> List[Layer]:

@@ -123,6 +123,8 @@ class _Growing:
     """A network while its layers are read, and the map of every blob so far, which crops are computed from."""
 
     def __init__(self, crop: str) -> None:
+        if crop not in (ALIGNED, ZERO):
+            raise ValueError(f"crop={crop!r}: {ALIGNED!r} or {ZERO!r} is expected")
         self.crop = crop
         self.layers: List[Layer] = []
         self.shapes: Dict[str, Shape] = {}

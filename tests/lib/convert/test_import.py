@@ -71,6 +71,8 @@ def test_bvlcs_rule_on_request_and_stated_offsets_as_stated(files, caplog):
         path, _ = files(FULLY % f"crop_param {{ {param} }}")
         assert caffe.load_network(path)[-1].options == {"offset": offset}
     assert not caplog.records
+    with pytest.raises(ValueError, match="crop='centre': 'aligned' or 'zero' is expected"):
+        caffe.load_network(path, crop="centre")
 
 
 def test_a_crop_that_cannot_be_aligned_is_refused_with_both_remedies(files):
@@ -211,8 +213,12 @@ def test_a_training_file_imports_without_its_training(files, caplog):
 def test_what_is_silenced_is_no_output(files):
     text = """layer { name: "s" type: "Slice" bottom: "data" top: "a" top: "b" slice_param { slice_point: 1 } }
         layer { name: "q" type: "Silence" bottom: "b" }"""
-    path, _ = files(INPUT + text)
-    assert caffe.symbol(caffe.load_network(path)).list_outputs() == ["s_0_output"]
+    paths = files(INPUT + text, unused=[(1,)])
+    assert caffe.symbol(caffe.load_network(paths[0])).list_outputs() == ["s_0_output"]
+    labelled = data("Data", "transform_param { crop_size: 8 }") + text + 'layer { type: "Silence" bottom: "label" }'
+    layers, _ = caffe.load(*files(labelled, unused=[(1,)]))
+    assert caffe.symbol(layers).list_outputs() == ["s_0_output"]
+    assert [layer.name for layer in layers] == ["data", "s_0", "s_1", "q"]
 
 
 # ------------------------------------------------------------------------------------------------- generations
