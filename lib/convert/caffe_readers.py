@@ -24,7 +24,7 @@ def _convolution(scope: Scope, name: str, bottoms: Sequence[str], transposed: bo
         "num_output", *GEOMETRY, "group", "bias_term", "dilation", *FILLERS, "engine", "axis", "force_nd_im2col"
     )
     param.only("axis", 1)
-    options = {
+    options: Dict[str, Any] = {
         "num_output": param.integer("num_output"),
         "kernel": param.size("kernel_size"),
         "stride": param.size("stride", 1),
@@ -234,7 +234,8 @@ def _softmax_loss(scope: Scope, name: str, bottoms: Sequence[str]) -> Layer:
     if not isinstance(ignore, int):
         raise param.error(f"ignore_label: a whole number is expected, found {ignore!r}"[:100])
     ours = "batch" if word == "BATCH_SIZE" else word.lower()
-    return rows.softmax_loss(name, *bottoms, normalization=ours, ignore_label=ignore)
+    score, label = bottoms
+    return rows.softmax_loss(name, score, label, ours, ignore)
 
 
 def slice_rows(scope: Scope, name: str, tops: Sequence[str]) -> List[Layer]:

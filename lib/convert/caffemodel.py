@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter
-from typing import Callable, Iterator, List, NamedTuple, Sequence, Tuple
+from typing import Any, BinaryIO, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -93,7 +93,7 @@ def read(path: str) -> List[BlobLayer]:
 def _mapped(path: str) -> memoryview:
     if os.path.getsize(path) == 0:
         raise WireError("the file is empty")
-    view = memoryview(np.memmap(path, np.uint8, "r"))
+    view = np.memmap(path, np.uint8, "r").data
     start = bytes(view[:64])
     for magic, what in FOREIGN:
         if start.startswith(magic):
@@ -115,7 +115,8 @@ class _Reader:
         return found
 
     def _layer(self, field: Field, old: bool) -> BlobLayer:
-        name, kind, blobs, links = "", "", [], {LAYER_BOTTOM: [], LAYER_TOP: []}
+        name, kind, blobs = "", "", []
+        links: Dict[int, List[str]] = {LAYER_BOTTOM: [], LAYER_TOP: []}
         for generation, part in self._layer_parts(field, old):
             if part.number == generation.name:
                 name = wire.text(part)
@@ -148,7 +149,8 @@ class _Reader:
         return wire.fields(field.value, self.budget)
 
     def _blob(self, field: Field, kind: str, index: int) -> np.ndarray:
-        legacy, shape, runs = [0, 0, 0, 0], None, []
+        legacy, runs = [0, 0, 0, 0], []
+        shape: Optional[Tuple[int, ...]] = None
         for part in self._parts(field, f"blob {index}"):
             if part.number in (BLOB_DATA, BLOB_DOUBLE_DATA):
                 runs.append(wire.floats(part, "<f4" if part.number == BLOB_DATA else "<f8"))
@@ -158,9 +160,8 @@ class _Reader:
                 legacy[part.number - 1] = [0, *wire.integers(part, self.budget)][-1]
             elif part.number == BLOB_SHAPE:
                 inner = self._parts(part, "a shape")
-                shape = [dim for d in inner if d.number == SHAPE_DIM for dim in wire.integers(d, self.budget)]
-        shape = _natural(legacy, kind, index) if shape is None else tuple(shape)
-        return _array(runs, shape, index)
+                shape = tuple(n for dim in inner if dim.number == SHAPE_DIM for n in wire.integers(dim, self.budget))
+        return _array(runs, _natural(legacy, kind, index) if shape is None else shape, index)
 
 
 def _natural(legacy: Sequence[int], kind: str, index: int) -> Tuple[int, ...]:
@@ -195,20 +196,25 @@ def write(path: str, layers: Sequence[BlobLayer], name: str = "") -> None:
     Raises:
         ConvertError: values that are not finite, a network of 2 GB or more (the format's limit), or a full disk.
     """
-    parts = [wire.encode_text(NET_NAME, name)]
+    parts: List[Any] = [wire.encode_text(NET_NAME, name)]
     for layer in layers:
         body = _layer_parts(layer, path)
         parts += [wire.head(NET_LAYER, wire.size_of(body)), *body]
     if wire.size_of(parts) > LARGEST_MESSAGE:
         raise ConvertError(f"{path}: not written: {wire.size_of(parts)} bytes, and the format ends at 2 GB")
     try:
-        atomic.write(path, lambda file: [file.write(part) for part in parts])
+        atomic.write(path, lambda file: _put(file, parts))
     except OSError as error:
         raise ConvertError(f"{path}: cannot be written: {error.strerror}; nothing was left behind") from None
 
 
-def _layer_parts(layer: BlobLayer, path: str) -> list:
-    parts = [wire.encode_text(LAYER_NAME, layer.name), wire.encode_text(LAYER_TYPE, layer.type)]
+def _put(file: BinaryIO, parts: Sequence[Any]) -> None:
+    for part in parts:
+        file.write(part)
+
+
+def _layer_parts(layer: BlobLayer, path: str) -> List[Any]:
+    parts: List[Any] = [wire.encode_text(LAYER_NAME, layer.name), wire.encode_text(LAYER_TYPE, layer.type)]
     parts += [wire.encode_text(LAYER_BOTTOM, bottom) for bottom in layer.bottoms]
     parts += [wire.encode_text(LAYER_TOP, top) for top in layer.tops]
     for blob in layer.blobs:
@@ -217,7 +223,7 @@ def _layer_parts(layer: BlobLayer, path: str) -> list:
             raise ConvertError(f"{path}: not written: layer {layer.name!r} has empty, NaN or infinite arrays")
         dims = b"".join(wire.encode_varint(length) for length in array.shape)
         shape = wire.head(SHAPE_DIM, len(dims)) + dims
-        numbers = memoryview(array).cast("B")
-        body = [wire.head(BLOB_SHAPE, len(shape)), shape, wire.head(BLOB_DATA, len(numbers)), numbers]
+        numbers = array.data.cast("B")
+        body: List[Any] = [wire.head(BLOB_SHAPE, len(shape)), shape, wire.head(BLOB_DATA, len(numbers)), numbers]
         parts += [wire.head(LAYER_BLOBS, wire.size_of(body)), *body]
     return parts

@@ -215,7 +215,7 @@ def _tokens(text: str) -> Iterator[Tuple[str, str, int]]:
         match = _TOKEN.match(text, place)
         if match is None:
             raise ConvertError(f"line {line}: {text[place : place + 20]!r} is not prototxt")
-        kind = match.lastgroup
+        kind = str(match.lastgroup)
         if kind == "quote":
             kind, match = "string", _string(text, place, line)
         if kind == "space":

@@ -6,7 +6,7 @@ The reader walks over memory that is already mapped, copies nothing, and never b
 
 from __future__ import annotations
 
-from typing import Iterator, List, NamedTuple, Sequence, Tuple, Union
+from typing import Any, Iterator, List, NamedTuple, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -19,11 +19,11 @@ class WireError(ValueError):
 
 
 class Field(NamedTuple):
-    """One field: its number, wire type, and an int (VARINT) or the bytes (all others) it holds."""
+    """One field: its number, wire type, and an int (VARINT) or the bytes (a memoryview, all others) it holds."""
 
     number: int
     kind: int
-    value: Union[int, memoryview]
+    value: Any
 
 
 MAX_FIELDS = 200_000
@@ -54,6 +54,7 @@ def fields(message: memoryview, budget: Budget) -> Iterator[Field]:
         budget.spend()
         tag, place = _varint(message, place)
         number, kind = tag >> 3, tag & 7
+        value: Any
         if kind == VARINT:
             value, place = _varint(message, place)
         else:

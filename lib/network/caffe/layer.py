@@ -138,7 +138,7 @@ def mean_pooling(name: str, bottom: str) -> Layer:
     return Layer(name, "MeanPooling", (bottom,), name, {})
 
 
-def max_pooling(name: str, bottom: str, kernel: int, stride: int, pad: int = 0) -> Layer:
+def max_pooling(name: str, bottom: str, kernel: Size, stride: Size, pad: Size = 0) -> Layer:
     """Maximum with Caffe's ceiling rule: size ceil((n + 2 pad - kernel) / stride) + 1."""
     return Layer(name, "Pooling", (bottom,), name, {"kernel": kernel, "stride": stride, "pad": pad})
 
