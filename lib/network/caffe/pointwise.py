@@ -27,7 +27,7 @@ def elu(layer: Layer, bottom: mx.sym.Symbol, _: int) -> mx.sym.Symbol:
 
 
 def power(layer: Layer, bottom: mx.sym.Symbol, _: int) -> mx.sym.Symbol:
-    """(shift + scale x)^power. As in Caffe, 0 where power or scale make it a constant is that constant exactly."""
+    """(shift + scale x)^power."""
     exponent = layer.options["power"]
     inner = _line(layer, bottom)
     return mx.sym.identity(inner if exponent == 1 else inner**exponent, name=layer.name)

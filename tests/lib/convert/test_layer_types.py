@@ -310,3 +310,14 @@ def test_as_the_formula_says(run, case):
     expected = np.asarray(case.formula(image, params), np.float32)
     assert ours.shape == expected.shape
     np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=TOLERANCE)
+
+
+def test_of_equal_scores_the_last_one_counts(tmp_path):
+    """As Caffe sorts pairs of (score, index); numpy and MXNet name the first."""
+    path = tmp_path / "net.prototxt"
+    path.write_text(INPUT.format(*SHAPE) + CASES["argmax"].text)
+    image = np.random.RandomState(0).randint(0, 2, SHAPE).astype(np.float32)
+    ours = forward(caffe.load_network(str(path)), {}, image)
+    expected = SHAPE[1] - 1 - image[:, ::-1].argmax(1)[:, None]
+    np.testing.assert_array_equal(ours, expected)
+    assert (expected != image.argmax(1)[:, None]).any()
