@@ -7,7 +7,7 @@ behind each other, `0.75f`, hexadecimal and octal numbers, escapes, lists in bra
 
 from __future__ import annotations
 
-import contextlib
+import math
 import os
 import re
 import sys
@@ -195,17 +195,24 @@ class _Parser:
         return "".join(parts)
 
     def number(self) -> Union[int, float]:
-        token = self.token
-        if len(token) <= 40 and "_" not in token:
-            digits = token.lstrip("+-")
-            base = 16 if digits[:2] in ("0x", "0X") else 8 if digits[0] == "0" and digits.isdigit() else 10
-            with contextlib.suppress(ValueError):
-                return int(token, base)
-            with contextlib.suppress(ValueError):
-                value = float(token[:-1] if token[-1] in "fF" else token)
-                if abs(value) < 1e300:
-                    return value
+        value = _number(self.token) if len(self.token) <= 40 and "_" not in self.token else math.inf
+        if abs(value) < 1e300:
+            return value
         raise self.fail("a number")
+
+
+def _number(token: str) -> Union[int, float]:
+    """What a number means, infinite where it means none."""
+    digits = token.lstrip("+-")
+    base = 16 if digits[:2] in ("0x", "0X") else 8 if digits[0] == "0" and digits.isdigit() else 10
+    try:
+        return int(token, base)
+    except ValueError:
+        pass
+    try:
+        return float(token[:-1] if token[-1] in "fF" else token)
+    except ValueError:
+        return math.inf
 
 
 def _tokens(text: str) -> Iterator[Tuple[str, str, int]]:
