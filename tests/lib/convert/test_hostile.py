@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[3]
 SPARE_MEMORY, SECONDS = 64 << 20, 5
 
 MEASURE = """
-import json, sys, time
+import json, os, sys, time
 import numpy as np
 from fullconv.lib.convert import caffe
 from fullconv.lib.convert.errors import ConvertError
@@ -29,6 +29,9 @@ def kilobytes(key):
         return next(int(line.split()[1]) for line in status if line.startswith(key))
 
 for path in sys.argv[1:]:
+    if os.fork():  # a child for each file: memory that an earlier one left free would serve a later one unseen
+        os.wait()
+        continue
     with open("/proc/self/clear_refs", "w") as peak:
         peak.write("5")  # the highest mark of memory starts anew
     before, started, error = kilobytes("VmRSS"), time.process_time(), ""
@@ -39,7 +42,8 @@ for path in sys.argv[1:]:
     except ConvertError as refusal:
         error = str(refusal)
     seconds = time.process_time() - started
-    print(json.dumps({"path": path, "bytes": (kilobytes("VmHWM") - before) * 1024, "seconds": seconds, "error": error}))
+    print(json.dumps({"path": path, "bytes": (kilobytes("VmHWM") - before) * 1024, "seconds": seconds, "error": error}), flush=True)
+    os._exit(0)
 """
 
 
