@@ -42,7 +42,8 @@ for path in sys.argv[1:]:
     except ConvertError as refusal:
         error = str(refusal)
     seconds = time.process_time() - started
-    print(json.dumps({"path": path, "bytes": (kilobytes("VmHWM") - before) * 1024, "seconds": seconds, "error": error}), flush=True)
+    cost = (kilobytes("VmHWM") - before) * 1024
+    print(json.dumps({"path": path, "bytes": cost, "seconds": seconds, "error": error}), flush=True)
     os._exit(0)
 """
 
