@@ -4,6 +4,7 @@
     python -m fullconv.fcn.convert start voc-fcn16s model/fcn16s-start voc-fcn32s.caffemodel
     python -m fullconv.fcn.convert start nyud-fcn32s-color-hha model/start color.caffemodel hha.caffemodel
     python -m fullconv.fcn.convert export voc-fcn8s model/fcn8s-0000.params out/fcn8s --size 500 500
+    python -m fullconv.fcn.convert solver solver.prototxt > my.yaml
 
 Checkpoints are written as epoch 0 of a prefix: `<prefix>-0000.params`.
 """
@@ -16,6 +17,7 @@ from typing import Dict, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
+from fullconv.fcn import solver
 from fullconv.fcn.symbols import FCN, build, initial_params, network_of
 from fullconv.lib.convert import caffe, surgery
 from fullconv.lib.convert.errors import ConvertError
@@ -108,6 +110,9 @@ def _parser() -> argparse.ArgumentParser:
     start.add_argument("--width", type=float, default=1.0)
     start.add_argument("--hidden", type=int, default=4096)
     start.add_argument("--skip", nargs="+", default=(), help="layers to start anew, for example score_fr")
+    solver_command = commands.add_parser("solver", help="a Caffe solver as a yaml of ours, on standard output")
+    solver_command.add_argument("file")
+    solver_command.add_argument("--net", help="the network's prototxt, if not where the solver says")
     out.add_argument("weights")
     out.add_argument("prefix")
     out.add_argument("--size", type=int, nargs=2, default=(500, 500), metavar=("HEIGHT", "WIDTH"))
@@ -115,6 +120,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(args: argparse.Namespace) -> None:
+    if args.command == "solver":
+        print(solver.to_yaml(args.file, args.net), end="")
+        return
     if args.command == "start":
         net = build(args.network, args.classes, width=args.width, hidden=args.hidden)
         params, log = start_from(net, args.weights, args.skip)

@@ -8,11 +8,9 @@ import numpy as np
 
 from fullconv.fcn.symbols.fcn import FCN
 from fullconv.fcn.symbols.networks import NETWORKS
+from fullconv.fcn.symbols.width import trunk_channels, width_of
 from fullconv.lib.convert.surgery import upsample_filt
 from fullconv.lib.network.caffe.layer import Layer
-
-TRUNK_WIDTHS = {"vgg16": 64, "alexnet": 96}
-"""Published channels of the first convolution."""
 
 LEAST_PASSED_ON = 4
 """Input channels from which on a normalised convolution passes them on; colours are mixed from the start."""
@@ -86,6 +84,11 @@ def network_of(name: str, params: Mapping[str, Any], dropout: float = 0.5) -> FC
     if absent:
         raise ValueError(f"these are not the parameters of {name}: {', '.join(absent)} is absent")
     classes = [params[score].shape[0] for score in scores]
-    width = params[first].shape[0] / TRUNK_WIDTHS[network.trunk]
+    # What is missing besides is told with all else that does not fit, when the arrays are matched.
+    layers = [layer for layer in trunk_channels(network, 1.0) if f"{layer}_weight" in params]
+    try:
+        width = width_of(network, {layer: params[f"{layer}_weight"].shape[0] for layer in layers})
+    except ValueError as error:
+        raise ValueError(f"these are not the parameters of {name}: {error}") from None
     norm = f"{first.rsplit('_', 1)[0]}_norm_weight" in params
     return FCN(network, classes, width, params[hidden].shape[0], dropout, norm)

@@ -1,24 +1,34 @@
 """Protocol buffer text format: `.prototxt` files to nested messages and back, without a schema.
 
 A message is an ordered list of (key, value, line). Values are numbers, strings, words (`true`, `MAX`) and messages.
+What protobuf's own parser takes is taken: comments, either quote, `<>` for `{}`, `,` and `;` between fields, strings
+behind each other, `0.75f`, hexadecimal and octal numbers, escapes, lists in brackets.
 """
 
 from __future__ import annotations
 
-import contextlib
+import math
 import os
 import re
-from typing import Any, Iterator, List, NamedTuple, Optional, Tuple, Union
+import sys
+from typing import Any, Iterator, List, Match, NamedTuple, Optional, Tuple, Union
 
 from fullconv.lib.convert.errors import ConvertError
 
-MAX_BYTES, MAX_FIELDS, MAX_DEPTH = 16 << 20, 200_000, 32
+MAX_BYTES, MAX_FIELDS, MAX_DEPTH, MAX_STRING = 4 << 20, 100_000, 32, 1 << 16
+"""Ten times what the largest networks have. A field costs some 300 bytes and 10 microseconds here, so these limits,
+and not the file, bound memory and time."""
 
 _TOKEN = re.compile(
-    r"(?P<space>[\s,;]+|\#[^\n]*)|(?P<word>[A-Za-z_][A-Za-z0-9_]*)|(?P<mark>[{}<>:\[\]])"
-    r"|(?P<number>[-+]?(?:\d|\.\d)[\w.+-]*)|(?P<string>\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*')"
+    r"(?P<space>[\s,;]+|#[^\n]*[\s,;]*)|(?P<word>[A-Za-z_]\w*)|(?P<mark>[{}<>:\[\]])"
+    r"|(?P<number>[-+]?(?:\d|\.\d)[\w.+-]*)|(?P<quote>[\"'])",
+    re.ASCII,
 )
-_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", '"': '"', "'": "'"}
+# Plain characters in one go and a repetition only at escapes: a repetition at every character would keep a mark for
+# each, which is 170 bytes of memory a byte of the string.
+_STRING = re.compile(r"\"[^\"\\\n]*(?:\\.[^\"\\\n]*)*\"|'[^'\\\n]*(?:\\.[^'\\\n]*)*'")
+_ESCAPE = re.compile(rb"\\(?:([0-7]{1,3})|[xX]([0-9a-fA-F]{1,2})|(.))")
+_ESCAPES = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"a": b"\a", b"b": b"\b", b"f": b"\f", b"v": b"\v"}
 
 
 class Word(str):
@@ -38,6 +48,8 @@ class Field(NamedTuple):
 
 class Message:
     """Fields in order, and the line the message starts in."""
+
+    __slots__ = ("fields", "line")
 
     def __init__(self, fields: Optional[List[Field]] = None, line: int = 0) -> None:
         self.fields, self.line = fields or [], line
@@ -78,12 +90,20 @@ def load(path: str) -> Message:
         raise ConvertError(f"{path}: larger than {MAX_BYTES >> 20} MB: not a prototxt (is it the caffemodel?)")
     with open(path, "rb") as file:
         content = file.read()
+    if b"\0" in content:
+        raise ConvertError(f"{path}: not text (is it the caffemodel?)")
     try:
-        return parse(content.decode())
-    except UnicodeDecodeError:
-        raise ConvertError(f"{path}: not text (is it the caffemodel?)") from None
+        return parse(_decoded(content))
     except ConvertError as error:
         raise ConvertError(f"{path}: {error}") from None
+
+
+def _decoded(content: bytes) -> str:
+    """Comments come in every encoding, and protobuf skips them unread; all that matters here is ASCII."""
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
 
 
 def parse(text: str) -> Message:
@@ -106,6 +126,10 @@ class _Parser:
         shown = "the end" if self.kind == "end" else repr(self.token[:40])
         return ConvertError(f"line {self.line}: {expected} expected, found {shown}")
 
+    def at(self, marks: str) -> bool:
+        """Is the next token one of these marks?"""
+        return self.kind == "mark" and self.token in marks
+
     def message(self, closing: str = "", depth: int = 0) -> Message:
         message = Message(line=self.line)
         while self.token != closing or self.kind not in ("mark", "end"):
@@ -118,21 +142,41 @@ class _Parser:
 
     def field(self, depth: int) -> Field:
         self.spend()
-        key, line = self.token, self.line
+        # Names repeat by the thousand; one string serves for all.
+        key, line = sys.intern(self.token), self.line
         self.advance()
-        colon = self.kind == "mark" and self.token == ":"
+        colon = self.at(":")
         if colon:
             self.advance()
-        if self.kind == "mark" and self.token in "{<":
-            return Field(key, self.nested(depth), line)
-        if not colon:
-            raise self.fail(f"':' or '{{' after {key}")
-        return Field(key, self.value(), line)
+        elif not self.at("{<"):
+            raise self.fail(f"':' or '{{' after {key[:40]}")
+        return Field(key, self.values(depth) if self.at("[") else self.value(depth), line)
 
     def spend(self) -> None:
         self.budget -= 1
         if self.budget < 0:
             raise ConvertError(f"more than {MAX_FIELDS} fields: not a network")
+
+    def values(self, depth: int) -> List[Any]:
+        """`[1, 2]`: several values of one field."""
+        self.advance()
+        values: List[Any] = []
+        while not self.at("]"):
+            self.spend()
+            values.append(self.value(depth))
+        self.advance()
+        return values
+
+    def value(self, depth: int) -> Any:
+        if self.at("{<"):
+            return self.nested(depth)
+        if self.kind == "string":
+            return self.string()
+        if self.kind not in ("number", "word"):
+            raise self.fail("a value")
+        value = self.number() if self.kind == "number" else Word(self.token)
+        self.advance()
+        return value
 
     def nested(self, depth: int) -> Message:
         if depth >= MAX_DEPTH:
@@ -141,37 +185,34 @@ class _Parser:
         self.advance()
         return self.message(closing, depth + 1)
 
-    def value(self) -> Union[Scalar, List[Scalar]]:
-        if self.kind == "mark" and self.token == "[":
+    def string(self) -> str:
+        """Strings behind each other are one, as in C."""
+        parts = []
+        while self.kind == "string":
+            self.spend()
+            parts.append(_unquote(self.token))
             self.advance()
-            values = []
-            while self.token != "]" or self.kind != "mark":
-                self.spend()
-                values.append(self.scalar())
-            self.advance()
-            return values
-        return self.scalar()
-
-    def scalar(self) -> Scalar:
-        if self.kind == "number":
-            value: Scalar = self.number()
-        elif self.kind == "word":
-            value = Word(self.token)
-        elif self.kind == "string":
-            value = _unquote(self.token)
-        else:
-            raise self.fail("a value")
-        self.advance()
-        return value
+        return "".join(parts)
 
     def number(self) -> Union[int, float]:
-        if len(self.token) <= 40 and "_" not in self.token:
-            for convert in (int, float):
-                with contextlib.suppress(ValueError):
-                    value = convert(self.token)
-                    if abs(value) < 1e300:
-                        return value
+        value = _number(self.token) if len(self.token) <= 40 and "_" not in self.token else math.inf
+        if abs(value) < 1e300:
+            return value
         raise self.fail("a number")
+
+
+def _number(token: str) -> Union[int, float]:
+    """What a number means, infinite where it means none."""
+    digits = token.lstrip("+-")
+    base = 16 if digits[:2] in ("0x", "0X") else 8 if digits[0] == "0" and digits.isdigit() else 10
+    try:
+        return int(token, base)
+    except ValueError:
+        pass
+    try:
+        return float(token[:-1] if token[-1] in "fF" else token)
+    except ValueError:
+        return math.inf
 
 
 def _tokens(text: str) -> Iterator[Tuple[str, str, int]]:
@@ -181,16 +222,40 @@ def _tokens(text: str) -> Iterator[Tuple[str, str, int]]:
         match = _TOKEN.match(text, place)
         if match is None:
             raise ConvertError(f"line {line}: {text[place : place + 20]!r} is not prototxt")
-        if match.lastgroup != "space":
-            yield match.lastgroup, match.group(), line
-        line += match.group().count("\n")
+        kind = str(match.lastgroup)
+        if kind == "quote":
+            kind, match = "string", _string(text, place, line)
+        if kind == "space":
+            line += text.count("\n", place, match.end())
+        else:
+            yield kind, match.group(), line
         place = match.end()
     while True:
         yield "end", "", line
 
 
+def _string(text: str, place: int, line: int) -> Match[str]:
+    match = _STRING.match(text, place, place + MAX_STRING)
+    if match is None:
+        end = text.find("\n", place)
+        long = (len(text) if end < 0 else end) - place > MAX_STRING
+        reason = f"a string of more than {MAX_STRING} characters" if long else "the string is not closed"
+        raise ConvertError(f"line {line}: {text[place : place + 20]!r} is not prototxt: {reason}")
+    return match
+
+
 def _unquote(token: str) -> str:
-    return re.sub(r"\\(.)", lambda match: _ESCAPES.get(match.group(1), match.group(0)), token[1:-1])
+    """The text meant; octal and hexadecimal escapes are bytes of UTF-8."""
+    if "\\" not in token:
+        return token[1:-1]
+    return _ESCAPE.sub(_unescape, token[1:-1].encode("utf-8", "replace")).decode("utf-8", "replace")
+
+
+def _unescape(match: Match[bytes]) -> bytes:
+    octal, hexadecimal, letter = match.groups()
+    if letter is not None:
+        return _ESCAPES.get(letter, letter)
+    return bytes([int(octal, 8) & 255 if octal else int(hexadecimal, 16)])
 
 
 # ------------------------------------------------------------------------------------------------ writing

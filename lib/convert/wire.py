@@ -6,7 +6,7 @@ The reader walks over memory that is already mapped, copies nothing, and never b
 
 from __future__ import annotations
 
-from typing import Iterator, List, NamedTuple, Sequence, Tuple, Union
+from typing import Any, Iterator, List, NamedTuple, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -19,23 +19,28 @@ class WireError(ValueError):
 
 
 class Field(NamedTuple):
-    """One field: its number, wire type, and an int (VARINT) or the bytes (all others) it holds."""
+    """One field: its number, wire type, and an int (VARINT) or the bytes (a memoryview, all others) it holds."""
 
     number: int
     kind: int
-    value: Union[int, memoryview]
+    value: Any
+
+
+MAX_FIELDS = 200_000
+"""Fields a file may have. Real networks have thousands; a field takes two bytes of a file, some 300 bytes and three
+microseconds here, so that without a limit a small file costs much memory and time."""
 
 
 class Budget:
-    """How many fields a file may have: real networks have thousands, and each costs time."""
+    """How many fields may still come."""
 
-    def __init__(self, fields: int = 500_000) -> None:
+    def __init__(self, fields: int = MAX_FIELDS) -> None:
         self.left = fields
 
     def spend(self, count: int = 1) -> None:
         self.left -= count
         if self.left < 0:
-            raise WireError("more than 500000 fields")
+            raise WireError(f"more than {MAX_FIELDS} fields: no network has so many")
 
 
 def fields(message: memoryview, budget: Budget) -> Iterator[Field]:
@@ -49,6 +54,7 @@ def fields(message: memoryview, budget: Budget) -> Iterator[Field]:
         budget.spend()
         tag, place = _varint(message, place)
         number, kind = tag >> 3, tag & 7
+        value: Any
         if kind == VARINT:
             value, place = _varint(message, place)
         else:

@@ -74,9 +74,9 @@ class VGG16:
             last = f"conv{number}_{stage.convolutions}"
             for blob in (last, f"pool{number}"):
                 if blob in blobs:
-                    maps[blob] = FeatureMap(blobs[blob], int(places[blob].step), channels[last])
+                    maps[blob] = FeatureMap(blobs[blob], int(places[blob].vertical.step), channels[last])
         if "fc7" in blobs:
-            maps["fc7"] = FeatureMap(blobs["fc7"], int(places["fc7"].step), channels["fc7"])
+            maps["fc7"] = FeatureMap(blobs["fc7"], int(places["fc7"].vertical.step), channels["fc7"])
         return maps
 
     def _trunk(self) -> List[Layer]:

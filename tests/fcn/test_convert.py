@@ -10,6 +10,7 @@ import pytest
 from fullconv.fcn import convert
 from fullconv.fcn.symbols import build, initial_params
 from fullconv.lib.convert.errors import ConvertError
+from fullconv.lib.core import checkpoint
 
 SLIM = {"width": 1 / 16, "hidden": 8}
 SLIM_ARGS = ["--width", "0.0625", "--hidden", "8"]
@@ -108,3 +109,14 @@ def test_errors_are_one_message(tmp_path, capsys, words, message):
     assert convert.main([word.format(path) for word in words]) == 1
     text = capsys.readouterr().err
     assert text.startswith("error: ") and message in text and not os.path.exists("x-0000.params")
+
+
+@pytest.mark.parametrize("name, width", [("voc-fcn32s", 0.1), ("voc-fcn8s", 0.13), ("voc-fcn-alexnet", 0.3)])
+def test_a_network_of_any_width_is_taken_back(tmp_path, name, width):
+    """What a training of this width saves, a test of it loads."""
+    net = build(name, [3], width=width, hidden=5)
+    params = initial_params(net)
+    path = checkpoint.save_params(str(tmp_path / "net"), 0, net.test_symbol(), params, {})
+    again, loaded = convert.load_exactly(name, path)
+    assert again.layers == net.layers and again.width == pytest.approx(width, abs=0.01)
+    assert all((loaded[key] == params[key]).all() for key in params)

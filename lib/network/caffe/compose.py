@@ -11,7 +11,9 @@ from typing import Callable, Dict, List, Mapping, Optional, Sequence
 
 import mxnet as mx
 
-from fullconv.lib.network.caffe.layer import Layer
+from fullconv.lib.network.caffe import per_channel, pointwise, pooling, shaping
+from fullconv.lib.network.caffe.layer import Layer, both
+from fullconv.lib.network.caffe.per_channel import channel_variables, variables
 from fullconv.lib.network.loss import pixel_softmax_loss
 from fullconv.lib.network.norm import NormSpec, normalize
 
@@ -31,12 +33,14 @@ def compose(layers: Sequence[Layer], inputs: Optional[Mapping[str, mx.sym.Symbol
     blobs: Symbols = {}
     channels: Dict[str, int] = {}
     for layer in _fold_relus(layers):
+        if layer.type == "Silence":
+            continue  # It only says that nobody reads these blobs.
         missing = [blob for blob in layer.bottoms if blob not in blobs]
         if missing or layer.type not in _BUILDERS:
             known = ", ".join(sorted(_BUILDERS))
             reason = f"no earlier layer makes {missing[0]!r}" if missing else f"known types are {known}"
             raise ValueError(f"layer {layer.name!r} of type {layer.type}: {reason}")
-        channels[layer.top] = _channels(layer, [channels[blob] for blob in layer.bottoms])
+        channels[layer.top] = shaping.channels(layer, [channels[blob] for blob in layer.bottoms])
         if layer.type == "Input" and layer.name in given:
             blobs[layer.top] = given[layer.name]
             continue
@@ -56,83 +60,43 @@ def _fold_relus(layers: Sequence[Layer]) -> List[Layer]:
     return rows
 
 
-def _channels(layer: Layer, below: List[int]) -> int:
-    """Channels of a layer's top; 0 when unknown."""
-    if layer.type == "Concat":
-        return sum(below) if all(below) else 0
-    return layer.options.get("num_output") or layer.options.get("channels") or (below[0] if below else 0)
-
-
-def _variables(layer: Layer, **attributes) -> Dict[str, mx.sym.Symbol]:
-    """The layer's arrays as keyword arguments `weight` and `bias`."""
-    variables = {}
-    for index, name in enumerate(layer.array_names()):
-        lr, decay = layer.mults[index] if index < len(layer.mults) else (1.0, 1.0)
-        variables[name.rsplit("_", 1)[1]] = mx.sym.Variable(name, lr_mult=lr, wd_mult=decay, **attributes)
-    return variables
-
-
-def _channel_variables(layer: Layer, channels: int) -> Dict[str, mx.sym.Symbol]:
-    """`_variables` of one number per channel; MXNet cannot infer their shape."""
-    if not channels:
-        raise ValueError(f"layer {layer.name!r}: a {layer.type} needs to know its channels; state those of the input")
-    return _variables(layer, shape=(channels,))
-
-
 def _data(layer: Layer, _: int) -> mx.sym.Symbol:
     return mx.sym.Variable(layer.name)
 
 
-def _square(layer: Layer, *names: str) -> Dict[str, tuple]:
-    return {mine: (layer.options[theirs],) * 2 for theirs, mine in zip(names[::2], names[1::2])}
+def _geometry(layer: Layer, *names: str) -> Dict[str, tuple]:
+    return {mine: both(layer.options[theirs]) for theirs, mine in zip(names[::2], names[1::2])}
 
 
 def _convolution(layer: Layer, bottom: mx.sym.Symbol, _: int) -> mx.sym.Symbol:
     return mx.sym.Convolution(
         bottom,
-        **_variables(layer),
+        **variables(layer),
         num_filter=layer.options["num_output"],
         num_group=layer.options["group"],
         no_bias=not layer.options["bias"],
         name=layer.name,
-        **_square(layer, "kernel", "kernel", "stride", "stride", "pad", "pad", "dilation", "dilate"),
+        **_geometry(layer, "kernel", "kernel", "stride", "stride", "pad", "pad", "dilation", "dilate"),
     )
 
 
 def _deconvolution(layer: Layer, bottom: mx.sym.Symbol, _: int) -> mx.sym.Symbol:
     return mx.sym.Deconvolution(
         bottom,
-        **_variables(layer),
+        **variables(layer),
         num_filter=layer.options["num_output"],
         num_group=layer.options["group"],
         no_bias=not layer.options["bias"],
+        dilate=both(layer.options.get("dilation", 1)),
         name=layer.name,
-        **_square(layer, "kernel", "kernel", "stride", "stride", "pad", "pad"),
+        **_geometry(layer, "kernel", "kernel", "stride", "stride", "pad", "pad"),
     )
 
 
 def _inner_product(layer: Layer, bottom: mx.sym.Symbol, _: int) -> mx.sym.Symbol:
     options = layer.options
     return mx.sym.FullyConnected(
-        bottom, **_variables(layer), num_hidden=options["num_output"], no_bias=not options["bias"], name=layer.name
-    )
-
-
-def _scale(layer: Layer, bottom: mx.sym.Symbol, channels: int) -> mx.sym.Symbol:
-    arrays = _channel_variables(layer, channels)
-    arrays = {name: mx.sym.Reshape(array, shape=(1, -1, 1, 1)) for name, array in arrays.items()}
-    if "bias" in arrays:
-        return mx.sym.broadcast_add(mx.sym.broadcast_mul(bottom, arrays["weight"]), arrays["bias"], name=layer.name)
-    return mx.sym.broadcast_mul(bottom, arrays["weight"], name=layer.name)
-
-
-def _pooling(layer: Layer, bottom: mx.sym.Symbol, _: int) -> mx.sym.Symbol:
-    return mx.sym.Pooling(
-        bottom,
-        pool_type="max",
-        pooling_convention="full",
-        name=layer.name,
-        **_square(layer, "kernel", "kernel", "stride", "stride", "pad", "pad"),
+        bottom, **variables(layer), num_hidden=options["num_output"], no_bias=not options["bias"], name=layer.name
     )
 
 
@@ -158,7 +122,7 @@ def _lrn(layer: Layer, bottom: mx.sym.Symbol, _: int) -> mx.sym.Symbol:
 
 def _normalize(layer: Layer, bottom: mx.sym.Symbol, channels: int, spec: NormSpec) -> mx.sym.Symbol:
     """Caffe's names and multipliers for the factor and the offset."""
-    arrays = _channel_variables(layer, channels)
+    arrays = channel_variables(layer, channels)
     factors = {"gamma": arrays["weight"], "beta": arrays["bias"]}
     return normalize(bottom, spec, layer.name, channels, layer.options.get("relu"), variables=factors)
 
@@ -171,39 +135,31 @@ def _batch_norm(layer: Layer, bottom: mx.sym.Symbol, channels: int) -> mx.sym.Sy
     return _normalize(layer, bottom, channels, NormSpec("batch"))
 
 
-def _mean_pooling(layer: Layer, bottom: mx.sym.Symbol, _: int) -> mx.sym.Symbol:
-    """Not MXNet's global pooling, whose backward pass is ten times slower than this."""
-    return mx.sym.mean(bottom, axis=(2, 3), keepdims=True, name=layer.name)
-
-
-def _relu(layer: Layer, bottom: mx.sym.Symbol, _: int) -> mx.sym.Symbol:
-    return mx.sym.Activation(bottom, act_type="relu", name=layer.name)
-
-
 def _dropout(layer: Layer, bottom: mx.sym.Symbol, _: int) -> mx.sym.Symbol:
     return mx.sym.Dropout(bottom, p=layer.options["ratio"], name=layer.name)
 
 
 def _softmax(layer: Layer, bottom: mx.sym.Symbol, _: int) -> mx.sym.Symbol:
-    return mx.sym.softmax(bottom, axis=1, name=layer.name)
+    return mx.sym.softmax(bottom, axis=layer.options.get("axis", 1), name=layer.name)
 
 
 def _eltwise(layer: Layer, *args) -> mx.sym.Symbol:
     bottoms, coefficients = list(args[:-1]), layer.options["coefficients"]
+    join = _JOINS[layer.options.get("operation", "SUM")]
     if coefficients:
         bottoms = [bottom * factor for bottom, factor in zip(bottoms, coefficients)]
     total = bottoms[0]
     for bottom in bottoms[1:-1]:
-        total = total + bottom
-    return mx.sym.elemwise_add(total, bottoms[-1], name=layer.name)
+        total = join(total, bottom)
+    return join(total, bottoms[-1], name=layer.name)
 
 
-def _concat(layer: Layer, *args) -> mx.sym.Symbol:
-    return mx.sym.concat(*args[:-1], dim=1, name=layer.name)
+# mx.sym.maximum takes no name.
+_JOINS = {"SUM": mx.sym.elemwise_add, "PROD": mx.sym.elemwise_mul, "MAX": mx.sym.broadcast_maximum}
 
 
 def _crop(layer: Layer, bottom: mx.sym.Symbol, like: mx.sym.Symbol, _: int) -> mx.sym.Symbol:
-    offset = (layer.options["offset"],) * 2
+    offset = both(layer.options["offset"])
     return mx.sym.Crop(bottom, like, num_args=2, offset=offset, center_crop=False, name=layer.name)
 
 
@@ -212,21 +168,20 @@ def _softmax_loss(layer: Layer, score: mx.sym.Symbol, label: mx.sym.Symbol, _: i
 
 
 _BUILDERS: Dict[str, Callable[..., mx.sym.Symbol]] = {
+    **pooling.BUILDERS,
+    **pointwise.BUILDERS,
+    **per_channel.BUILDERS,
+    **shaping.BUILDERS,
     "Input": _data,
     "Convolution": _convolution,
     "Deconvolution": _deconvolution,
     "InnerProduct": _inner_product,
-    "Scale": _scale,
-    "Pooling": _pooling,
     "LRN": _lrn,
-    "ReLU": _relu,
     "Dropout": _dropout,
     "Softmax": _softmax,
     "GroupNorm": _group_norm,
     "BatchNorm": _batch_norm,
-    "MeanPooling": _mean_pooling,
     "Eltwise": _eltwise,
-    "Concat": _concat,
     "Crop": _crop,
     "SoftmaxWithLoss": _softmax_loss,
 }

@@ -10,7 +10,7 @@ later rows see its result under the same name.
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Sequence, Tuple, Union
 
 Mults = Tuple[Tuple[float, float], ...]
 
@@ -40,11 +40,22 @@ class Layer(NamedTuple):
     def array_names(self) -> List[str]:
         """Names of the layer's arrays, `<layer>_weight` and `<layer>_bias`, in the order of a caffemodel's blobs."""
         if self.type not in LEARNED_TYPES:
-            return []
+            return [f"{self.name}_{suffix}" for suffix in OTHER_ARRAYS.get(self.type, ())]
         return [f"{self.name}_{suffix}" for suffix in PARAM_SUFFIXES[: 1 + bool(self.options["bias"])]]
 
 
 LEARNED_TYPES = ("Convolution", "Deconvolution", "InnerProduct", "Scale", "GroupNorm", "BatchNorm")
+
+OTHER_ARRAYS = {"PReLU": ("weight",), "Bias": ("weight",), "StoredNorm": ("mean", "var")}
+"""Last words of the arrays' names of types that have no option `bias`."""
+
+Size = Union[int, Tuple[int, int]]
+"""A kernel, stride, padding, dilation or offset: one number, or (vertical, horizontal) where they differ."""
+
+
+def both(size: Size) -> Tuple[int, int]:
+    """(vertical, horizontal)."""
+    return size if isinstance(size, tuple) else (size, size)
 
 
 def data(name: str, channels: int = 0) -> Layer:
@@ -56,12 +67,12 @@ def convolution(
     name: str,
     bottom: str,
     num_output: int,
-    kernel: int,
-    stride: int = 1,
-    pad: int = 0,
+    kernel: Size,
+    stride: Size = 1,
+    pad: Size = 0,
     group: int = 1,
     bias: bool = True,
-    dilation: int = 1,
+    dilation: Size = 1,
     mults: Mults = (),
 ) -> Layer:
     """Output size floor((n + 2 pad - kernel) / stride) + 1; weight (num_output, C/group, kernel, kernel)."""
@@ -81,15 +92,18 @@ def deconvolution(
     name: str,
     bottom: str,
     num_output: int,
-    kernel: int,
-    stride: int,
-    pad: int = 0,
+    kernel: Size,
+    stride: Size,
+    pad: Size = 0,
     group: int = 1,
     bias: bool = False,
     mults: Mults = FIXED,
+    dilation: Size = 1,
 ) -> Layer:
     """Output size (n - 1) stride + kernel - 2 pad; weight (C, num_output/group, kernel, kernel)."""
     options = {"num_output": num_output, "kernel": kernel, "stride": stride, "pad": pad, "group": group, "bias": bias}
+    if dilation != 1:
+        options["dilation"] = dilation
     return Layer(name, "Deconvolution", (bottom,), name, options, mults)
 
 
@@ -124,7 +138,7 @@ def mean_pooling(name: str, bottom: str) -> Layer:
     return Layer(name, "MeanPooling", (bottom,), name, {})
 
 
-def max_pooling(name: str, bottom: str, kernel: int, stride: int, pad: int = 0) -> Layer:
+def max_pooling(name: str, bottom: str, kernel: Size, stride: Size, pad: Size = 0) -> Layer:
     """Maximum with Caffe's ceiling rule: size ceil((n + 2 pad - kernel) / stride) + 1."""
     return Layer(name, "Pooling", (bottom,), name, {"kernel": kernel, "stride": stride, "pad": pad})
 
@@ -159,7 +173,7 @@ def concat(name: str, bottoms: Sequence[str]) -> Layer:
     return Layer(name, "Concat", tuple(bottoms), name, {})
 
 
-def crop(name: str, bottom: str, like: str, offset: int) -> Layer:
+def crop(name: str, bottom: str, like: str, offset: Size) -> Layer:
     """The window of `bottom` that starts `offset` pixels from its top left corner and has the size of `like`."""
     return Layer(name, "Crop", (bottom, like), name, {"offset": offset})
 

@@ -40,26 +40,51 @@ def layer(kind, body, bottoms=("data",), top="x"):
 @pytest.mark.parametrize(
     "kind, body, message",
     [
-        ("Power", "", "type 'Power' is not supported; known types: Concat, .*Remove the layer or replace it"),
+        ("Tile", "", "type 'Tile' is not supported; known types: AbsVal, .*Remove the layer or replace it"),
+        ("", "", "type is missing"),
         ("Convolution", "convolution_param { num_output: 2 }", "kernel_size is missing"),
-        ("Convolution", "convolution_param { num_output: 2 kernel_h: 3 kernel_w: 1 }", "kernel_h is not supported"),
-        ("Convolution", "convolution_param { num_output: 2 kernel_size: 3 kernel_size: 1 }", "only square"),
+        ("Convolution", "convolution_param { num_output: 2 kernel_h: 3 }", "state kernel_size, or both kernel_h and"),
+        ("Convolution", "convolution_param { num_output: 2 kernel_size: [1, 2, 3] }", "3 axes; images have two"),
+        (
+            "Convolution",
+            "convolution_param { num_output: 2 kernel_size: 0.5f }",
+            "a number from 1 to 4096 .* found 0.5",
+        ),
+        (
+            "Convolution",
+            "convolution_param { num_output: 2 kernel_size: 1 bias_term: 2 }",
+            "true or false .* found '2'",
+        ),
+        ("InnerProduct", "inner_product_param { num_output: 2 transpose: true }", "transpose them in Caffe"),
         ("Convolution", "convolution_param { num_output: 99999999 kernel_size: 1 }", "num_output: a number from 1"),
         ("Convolution", "convolution_param { num_output: 3 kernel_size: 1 group: 2 }", "3 does not divide into 2"),
         ("ReLU", 'param { name: "shared" }', "name is not supported; known here: lr_mult, decay_mult"),
-        ("Pooling", "pooling_param { pool: AVE kernel_size: 2 }", "pool: 'AVE' is not supported, only 'MAX'"),
-        ("Pooling", "pooling_param { global_pooling: true }", "global_pooling is not supported"),
-        ("LRN", "lrn_param { norm_region: WITHIN_CHANNEL }", "norm_region"),
+        ("Pooling", "pooling_param { pool: 2 kernel_size: 2 }", "STOCHASTIC draws at random and is not supported"),
+        (
+            "Pooling",
+            "pooling_param { pool: 3 kernel_size: 2 }",
+            "pool: 3 is not known; it is one of MAX, AVE, STOCHASTIC",
+        ),
+        ("Pooling", "pooling_param { kernel_size: 2 pad: 2 }", "must be below the kernel's size 2"),
+        ("Pooling", "pooling_param { kernel_size: 2 round_mode: FLOOR }", "round_mode: FLOOR is not supported"),
+        ("LRN", "lrn_param { norm_region: WITHIN_CHANNEL }", "norm_region: WITHIN_CHANNEL is not supported"),
+        ("LRN", "lrn_param { norm_region: 1 }", "norm_region: WITHIN_CHANNEL is not supported"),
         ("LRN", "lrn_param { local_size: 4 }", "an odd number"),
         ("LRN", 'lrn_param { alpha: "much" }', "alpha: a number is expected, found 'much'"),
-        ("ReLU", "relu_param { negative_slope: 0.1 }", "negative_slope"),
+        ("Log", "log_param { base: 0 }", "base: a positive number, or -1 for e, is expected, found 0"),
+        ("BatchNorm", "batch_norm_param { use_global_stats: false }", "testing takes the stored ones"),
+        ("Slice", "slice_param { slice_point: 1 }", "0 rising numbers are expected for 1 tops"),
+        ("Reshape", "", "one to eight numbers are expected"),
+        ("Flatten", "flatten_param { axis: 2 }", "axis: 2 is not supported, only 1"),
+        ("ArgMax", "", "only the index of the largest along a stated axis is supported"),
         ("Dropout", "dropout_param { dropout_ratio: 1 }", "from 0 to below 1"),
         ("Crop", "crop_param { axis: 1 }", "2 bottoms|1 bottoms"),
         ("Scale", "scale_param { num_axes: 2 }", "num_axes"),
         ("Eltwise", "", "1 bottoms and 1 tops do not fit a Eltwise layer"),
-        ("Softmax", "softmax_param { axis: 2 }", "axis"),
+        ("Softmax", "softmax_param { axis: 5 }", "axis: a number from -4 to 3 is expected, found 5"),
         ("ReLU", "transform_param { scale: 2 }", "transform_param is not supported"),
-        ("ReLU", "include { stage: 'x' }", "only `phase` is supported"),
+        ("ReLU", "include { batch: 1 }", "batch is not supported; known here: phase, min_level"),
+        ("ReLU", "include { phase: 3 }", "phase: 3 is not known; it is one of TRAIN, TEST"),
         ("Input", "input_param { shape { dim: -1 } }", "positive numbers"),
     ],
 )
@@ -150,7 +175,12 @@ def test_a_layer_caffe_does_not_have_is_not_exported(tmp_path):
 def test_layers_with_more_arrays_are_refused(tmp_path):
     path = str(tmp_path / "bn.caffemodel")
     caffemodel.write(path, [caffemodel.BlobLayer("bn", "BatchNorm", (np.ones(2),) * 3)])
-    with pytest.raises(ConvertError, match="layer 'bn' .BatchNorm. holds 3 arrays"):
+    with pytest.raises(
+        ConvertError, match=r"layer 'bn': a BatchNorm's arrays are \(C,\), \(C,\), \(1,\); found \(2,\), "
+    ):
+        caffe.load_params(path)
+    caffemodel.write(path, [caffemodel.BlobLayer("rnn", "LSTM", (np.ones(2),) * 3)])
+    with pytest.raises(ConvertError, match="layer 'rnn' .LSTM. holds 3 arrays"):
         caffe.load_params(path)
 
 

@@ -51,14 +51,14 @@ def mutate(rng, content):
 
 
 def guarded(function, content):
-    """Run, allow ConvertError, and bound time and memory."""
-    started = time.time()
+    """Run, allow ConvertError, and bound the processor's time, whatever else the machine does, and memory."""
+    started = time.process_time()
     tracemalloc.reset_peak()
     try:
         function(content)
     except ConvertError as error:
         assert len(str(error)) < 5000
-    assert time.time() - started < 5
+    assert time.process_time() - started < 5
     assert tracemalloc.get_traced_memory()[1] < 4 * len(content) + SPARE_MEMORY
 
 
@@ -89,7 +89,7 @@ def test_caffemodel(files, tmp_path, traced):
 
 def test_prototxt(files, traced):
     def read(content):
-        layers = read_layers(prototxt.parse(content.decode("latin-1")))
+        layers = read_layers(prototxt.parse(content.decode("latin-1"))).layers
         with contextlib.suppress(ValueError):  # layers that do not connect; the message names them
             compose(layers)
 

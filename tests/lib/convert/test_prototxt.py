@@ -45,7 +45,7 @@ def test_everything_the_format_has():
         ('a: "open', "line 1: '\"open' is not prototxt"),
         ("\n\na: @", "line 3: '@' is not prototxt"),
         ("a {" * 40, "line 1: more than 32 messages inside each other"),
-        ("a:1 " * 200_001, "more than 200000 fields: not a network"),
+        ("a:1 " * 100_001, "more than 100000 fields: not a network"),
     ],
 )
 def test_mistakes_name_their_line(text, message):
@@ -92,5 +92,52 @@ def test_files(tmp_path):
         prototxt.load(str(path))
     with path.open("wb") as file:
         file.truncate(prototxt.MAX_BYTES + 1)
-    with pytest.raises(ConvertError, match="larger than 16 MB"):
+    with pytest.raises(ConvertError, match="larger than 4 MB"):
         prototxt.load(str(path))
+
+
+@pytest.mark.parametrize(
+    "text, value",
+    [
+        ("0.75f", 0.75),
+        ("1F", 1.0),
+        ("1.", 1.0),
+        (".5e-3f", 0.0005),
+        ("0x1F", 31),
+        ("-0x10", -16),
+        ("017", 15),
+        ("0", 0),
+        ("False", "False"),
+        ('"a" \'b\'\n"c"', "abc"),
+        (r'"\x41\101\n\t\\\"\'\a"', "AA\n\t\\\"'\a"),
+        (r'"\303\251"', "\u00e9"),
+        ('"\u00e9"', "\u00e9"),
+        ("[]", None),
+    ],
+)
+def test_spellings_of_a_value(text, value):
+    found = prototxt.parse(f"a: {text} b: 1")
+    assert found.get("a") == value and type(found.get("a")) in (type(value), Word) and found.get("b") == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["a { x: 1 }", "a: { x: 1 }", "a < x: 1 >", "a: <x: 1;>;", "a: [{ x: 1 }]", "a{x:1#}\n}"]
+)
+def test_spellings_of_a_message(text):
+    (inner,) = prototxt.parse(text).all("a")
+    assert inner.all("x") == [1]
+
+
+def test_marks_and_foreign_comments(tmp_path):
+    """A byte-order mark, and comments in an encoding that nobody states."""
+    path = tmp_path / "net.prototxt"
+    for content in (b"\xef\xbb\xbfa: 1", "# \u5377\u79ef\na: 1".encode("gbk"), "a: 1 # caf\u00e9".encode("latin-1")):
+        path.write_bytes(content)
+        assert prototxt.load(str(path)).get("a") == 1
+
+
+def test_a_string_without_end_is_no_search_for_one():
+    with pytest.raises(ConvertError, match="line 1: .* the string is not closed"):
+        prototxt.parse('a: "open\nb: "x"')
+    with pytest.raises(ConvertError, match="line 1: .* a string of more than 65536 characters"):
+        prototxt.parse('a: "' + "x" * 100_000 + '"')

@@ -148,8 +148,8 @@ def test_multipliers_are_stated_for_every_array():
 def test_mistakes_name_the_layer():
     with pytest.raises(ValueError, match="layer 'r' of type ReLU: no earlier layer makes 'x'"):
         compose([rows.relu("r", "x")])
-    with pytest.raises(ValueError, match="layer 'r' of type Power: known types are BatchNorm, Concat"):
-        compose([rows.data("x"), rows.relu("r", "x")._replace(type="Power")])
+    with pytest.raises(ValueError, match="layer 'r' of type Tile: known types are AbsVal, ArgMax"):
+        compose([rows.data("x"), rows.relu("r", "x")._replace(type="Tile")])
     with pytest.raises(ValueError, match="layer 's': a Scale needs to know its channels"):
         compose([rows.data("x"), rows.scale("s", "x")])
 

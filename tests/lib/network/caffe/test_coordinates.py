@@ -46,4 +46,4 @@ def test_what_cannot_be_aligned_is_refused():
 
 def test_crop_shifts_the_map():
     layers = [rows.data("a", 1), rows.data("b", 1), rows.crop("c", "a", "b", 3)]
-    assert tuple(coordinate_maps(layers)["c"]) == (1, 3)
+    assert tuple(coordinate_maps(layers)["c"]) == ((1, 3), (1, 3))
