@@ -17,11 +17,14 @@ from fullconv.lib.operators.box_annotator_ohem import box_annotator_ohem
 from fullconv.lib.operators.box_parser import box_parser
 from fullconv.lib.operators.channel_operator import group_max, group_pick, group_softmax
 from fullconv.lib.operators.fcis_head import fcis_head
+from fullconv.lib.operators.fcos_target import fcos_target
 from fullconv.lib.operators.group_norm import group_norm
+from fullconv.lib.operators.iou_loss import iou_loss
 from fullconv.lib.operators.library import invoke, registered
 from fullconv.lib.operators.proposal import proposal
 from fullconv.lib.operators.proposal_annotator import proposal_annotator
 from fullconv.lib.operators.psroi_pooling import psroi_pooling
+from fullconv.lib.operators.sigmoid_focal_loss import sigmoid_focal_loss
 
 __all__ = ["CHECKS", "main"]
 
@@ -94,6 +97,23 @@ def _group_norm() -> bool:
     return np.allclose(out[0], [[0, 0], [1 + 5**0.5, 1 + 45**0.5], [1, 1], [1, 1]], atol=1e-4)
 
 
+def _sigmoid_focal_loss() -> bool:
+    loss = sigmoid_focal_loss(mx.nd.zeros((1, 2, 2)), mx.nd.array([[1, -1]])).asnumpy()
+    return np.allclose(loss[0] * 16 / np.log(2), [[1, 0], [3, 0]])
+
+
+def _iou_loss() -> bool:
+    pred, target = mx.nd.ones((2, 4)), mx.nd.array([[1, 1, 1, 1], [2, 1, 2, 1]])
+    return np.allclose(iou_loss(pred, target, mx.nd.array([5, 9]), "linear_iou").asnumpy(), [0, 4])
+
+
+def _fcos_target() -> bool:
+    gt, level = mx.nd.array([[[0, 0, 24, 16, 7], [0, 0, 0, 0, 0]]]), mx.nd.zeros((1, 1, 2, 2))
+    labels, distances, centerness = (x.asnumpy() for x in fcos_target(gt, [level], (8,), ()))
+    near = np.array_equal(distances[0, 0], [4, 4, 20, 12]) and np.allclose(centerness[0, 0], (1 / 15) ** 0.5)
+    return bool(near and (labels == 7).all())
+
+
 # Registered name -> a check that returns whether the numbers are right.
 CHECKS: Dict[str, Callable[[], bool]] = {
     "fullconv_psroi_pooling": _psroi_pooling,
@@ -106,6 +126,9 @@ CHECKS: Dict[str, Callable[[], bool]] = {
     "fullconv_nms": _nms,
     "fullconv_mask_voting": _mask_voting,
     "fullconv_group_norm": _group_norm,
+    "fullconv_sigmoid_focal_loss": _sigmoid_focal_loss,
+    "fullconv_iou_loss": _iou_loss,
+    "fullconv_fcos_target": _fcos_target,
 }
 
 

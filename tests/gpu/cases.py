@@ -111,6 +111,12 @@ HEAD = [CLS_SEG, BBOX, ROIS, Out((R, C)), Out((R, B)), Out((R, 2, P, P)), N, *HE
 HEAD.append(Scratch("fullconv_fcis_head_workspace", HEAD_SIZES))
 GROUP_NORM = [100 + normal(N, 12, H, W), normal(12), normal(12)]
 GROUP_NORM_SIZES = (N, 12, 3, H * W, Double(1e-5), 1, Scratch("fullconv_group_norm_workspace", (N, 12, 3)))
+FOCAL = [normal(N, C, H * W), RANDOM.randint(-1, C + 1, (N, H * W)).astype(np.float32)]
+FOCAL_SIZES = (N, C, H * W, Double(0.25), Double(2))
+DISTANCES = [np.abs(normal(R, 4)), np.abs(normal(R, 4)), np.abs(normal(R))]
+# Of two levels: height, width, stride, least and greatest distance, reach.
+LEVELS = np.array([[20, 20, 8, -1, 64, 12], [10, 10, 16, 64, 1e8, 24]], np.float32)
+LOCATIONS = 500
 
 ENTRIES: Dict[str, Entry] = {
     "fullconv_psroi_pooling_fwd": Entry(
@@ -146,6 +152,15 @@ ENTRIES: Dict[str, Entry] = {
     "fullconv_group_norm_bwd": Entry(
         [normal(N, 12, H, W), *GROUP_NORM, Out((N, 12, H, W)), Out((12,)), Out((12,)), *GROUP_NORM_SIZES], 1e-4
     ),
+    "fullconv_sigmoid_focal_loss_fwd": Entry([*FOCAL, Out(FOCAL[0].shape), *FOCAL_SIZES], 1e-5),
+    "fullconv_sigmoid_focal_loss_bwd": Entry(
+        [normal(*FOCAL[0].shape), *FOCAL, Out(FOCAL[0].shape), *FOCAL_SIZES], 1e-5
+    ),
+    "fullconv_iou_loss_fwd": Entry([*DISTANCES, Out((R,)), R, 0], 1e-5),
+    "fullconv_iou_loss_bwd": Entry([normal(R), *DISTANCES, Out((R, 4)), R, 2], 1e-5),
+    "fullconv_fcos_target_fwd": Entry(
+        [GT_BOXES, Host(LEVELS), Out((N, LOCATIONS)), Out((N, LOCATIONS, 4)), Out((N, LOCATIONS)), N, GT, 2, 1]
+    ),
 }
 
 POOL_ATTRIBUTES = {"spatial_scale": 0.0625, "group_size": G, "pooled_size": P}
@@ -177,4 +192,10 @@ OPERATORS: Dict[str, Operator] = {
         [MASKS, boxes(60), SCORES], {"max_per_image": 50, "im_width": IMAGE, "im_height": IMAGE, "capacity": 200}, 1e-5
     ),
     "fullconv_group_norm": Operator(GROUP_NORM, {"num_groups": 3, "act": "relu"}, 1e-4),
+    "fullconv_sigmoid_focal_loss": Operator(FOCAL, {"alpha": 0.25, "gamma": 2}, 1e-5),
+    "fullconv_iou_loss": Operator(DISTANCES, {"loss_type": "giou"}, 1e-5),
+    "fullconv_fcos_target": Operator(
+        [GT_BOXES, normal(N, 1, 20, 20), normal(N, 1, 10, 10)],
+        {"strides": (8, 16), "sizes_of_interest": (64,), "center_sampling_radius": 1.5},
+    ),
 }
