@@ -16,6 +16,7 @@ import numpy as np
 from fullconv.lib.operators.box_annotator_ohem import box_annotator_ohem
 from fullconv.lib.operators.box_parser import box_parser
 from fullconv.lib.operators.channel_operator import group_max, group_pick, group_softmax
+from fullconv.lib.operators.deformable_conv import deformable_conv
 from fullconv.lib.operators.fcis_head import fcis_head
 from fullconv.lib.operators.fcos_target import fcos_target
 from fullconv.lib.operators.group_norm import group_norm
@@ -114,6 +115,17 @@ def _fcos_target() -> bool:
     return bool(near and (labels == 7).all())
 
 
+def _deformable_conv() -> bool:
+    data, offset, weight = (
+        mx.nd.arange(12).reshape((1, 1, 3, 4)),
+        mx.nd.ones((1, 2, 3, 4)) / 2,
+        mx.nd.ones((1, 1, 1, 1)),
+    )
+    options = {"num_filter": 1, "kernel": (1, 1), "weight": weight, "no_bias": True}
+    between = deformable_conv(data, offset, mx.nd.ones((1, 1, 3, 4)) * 2, **options).asnumpy()[0, 0]
+    return np.array_equal(between[:2, :3], 2 * (data.asnumpy()[0, 0, :2, :3] + 2.5)) and between[2, 3] == 5.5
+
+
 # Registered name -> a check that returns whether the numbers are right.
 CHECKS: Dict[str, Callable[[], bool]] = {
     "fullconv_psroi_pooling": _psroi_pooling,
@@ -129,6 +141,7 @@ CHECKS: Dict[str, Callable[[], bool]] = {
     "fullconv_sigmoid_focal_loss": _sigmoid_focal_loss,
     "fullconv_iou_loss": _iou_loss,
     "fullconv_fcos_target": _fcos_target,
+    "fullconv_deformable_conv": _deformable_conv,
 }
 
 
