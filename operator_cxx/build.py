@@ -14,13 +14,14 @@ import hashlib
 import importlib.util
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence
+from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence
 
 ROOT = Path(__file__).resolve().parents[1]
 LIBRARY = ROOT / "lib" / "operators" / "libfullconv.so"
@@ -132,7 +133,6 @@ def _units(compiler: str, nvcc: Optional[str], mxnet: Path, only: Optional[Seque
     if nvcc:
         commands[".cu"] = [nvcc, *NVCC_FLAGS, *gencode_flags(nvcc), *include, "-ccbin", compiler, "-c"]
     versions = {suffix: _version(command[0]) for suffix, command in commands.items()}
-    shared = _read_all((ROOT / "operator_cxx" / "common").glob("*.h"))
     folders = sorted(p for p in (ROOT / "operator_cxx").iterdir() if p.is_dir() and p.name != "__pycache__")
     if only:
         _check_names(only, [folder.name for folder in folders])
@@ -146,9 +146,9 @@ def _units(compiler: str, nvcc: Optional[str], mxnet: Path, only: Optional[Seque
     ]  # MXNet's entry points bear no mark of their own
     units = [_unit(api, exported, [versions[".cc"], api.read_text(), _processor()])]
     for folder in folders:
-        headers = shared + _read_all(folder.glob("*.h"))
         for source in sorted(folder.iterdir()):
             if source.suffix in commands:
+                headers = _read_all(_included(source))
                 content = [versions[source.suffix], headers, source.read_text(), _processor(), str(source)]
                 units.append(_unit(source, commands[source.suffix], content))
     return units
@@ -157,6 +157,19 @@ def _units(compiler: str, nvcc: Optional[str], mxnet: Path, only: Optional[Seque
 def _unit(source: Path, command: List[str], content: Sequence[str]) -> Unit:
     name = f"{source.stem}{source.suffix.replace('.', '_')}-{_digest([*command, *content])}.o"
     return Unit(source, command, ROOT / "build" / name)
+
+
+def _included(source: Path) -> List[Path]:
+    """Our headers that `source` includes, and those they include: operators use each other's."""
+    found: List[Path] = []
+    pending = [source]
+    while pending:
+        text = pending.pop().read_text()
+        names = re.findall(r'^#include "(operator_cxx/[^"]+)"', text, re.MULTILINE)
+        fresh = [ROOT / name for name in dict.fromkeys(names) if ROOT / name not in found]
+        found += fresh
+        pending += fresh
+    return found
 
 
 def _check_names(names: Sequence[str], known: Sequence[str]) -> None:
@@ -220,7 +233,7 @@ def _processor() -> str:
     return "\n".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))}))
 
 
-def _read_all(paths: Iterator[Path]) -> str:
+def _read_all(paths: Iterable[Path]) -> str:
     return "\0".join(f"{path.name}\0{path.read_text()}" for path in sorted(paths))
 
 

@@ -16,12 +16,16 @@ import numpy as np
 from fullconv.lib.operators.box_annotator_ohem import box_annotator_ohem
 from fullconv.lib.operators.box_parser import box_parser
 from fullconv.lib.operators.channel_operator import group_max, group_pick, group_softmax
+from fullconv.lib.operators.deformable_conv import deformable_conv
 from fullconv.lib.operators.fcis_head import fcis_head
+from fullconv.lib.operators.fcos_target import fcos_target
 from fullconv.lib.operators.group_norm import group_norm
+from fullconv.lib.operators.iou_loss import iou_loss
 from fullconv.lib.operators.library import registered
 from fullconv.lib.operators.proposal import proposal
 from fullconv.lib.operators.proposal_annotator import proposal_annotator
 from fullconv.lib.operators.psroi_pooling import psroi_pooling
+from fullconv.lib.operators.sigmoid_focal_loss import sigmoid_focal_loss
 
 __all__ = ["CHECKS", "main"]
 
@@ -83,6 +87,34 @@ def _group_norm() -> bool:
     return np.allclose(out[0], [[0, 0], [1 + 5**0.5, 1 + 45**0.5], [1, 1], [1, 1]], atol=1e-4)
 
 
+def _sigmoid_focal_loss() -> bool:
+    loss = sigmoid_focal_loss(mx.nd.zeros((1, 2, 2)), mx.nd.array([[1, -1]])).asnumpy()
+    return np.allclose(loss[0] * 16 / np.log(2), [[1, 0], [3, 0]])
+
+
+def _iou_loss() -> bool:
+    pred, target = mx.nd.ones((2, 4)), mx.nd.array([[1, 1, 1, 1], [2, 1, 2, 1]])
+    return np.allclose(iou_loss(pred, target, mx.nd.array([5, 9]), "linear_iou").asnumpy(), [0, 4])
+
+
+def _fcos_target() -> bool:
+    gt, level = mx.nd.array([[[0, 0, 24, 16, 7], [0, 0, 0, 0, 0]]]), mx.nd.zeros((1, 1, 2, 2))
+    labels, distances, centerness = (x.asnumpy() for x in fcos_target(gt, [level], (8,), ()))
+    near = np.array_equal(distances[0, 0], [4, 4, 20, 12]) and np.allclose(centerness[0, 0], (1 / 15) ** 0.5)
+    return bool(near and (labels == 7).all())
+
+
+def _deformable_conv() -> bool:
+    data, offset, weight = (
+        mx.nd.arange(12).reshape((1, 1, 3, 4)),
+        mx.nd.ones((1, 2, 3, 4)) / 2,
+        mx.nd.ones((1, 1, 1, 1)),
+    )
+    options = {"num_filter": 1, "kernel": (1, 1), "weight": weight, "no_bias": True}
+    between = deformable_conv(data, offset, mx.nd.ones((1, 1, 3, 4)) * 2, **options).asnumpy()[0, 0]
+    return np.array_equal(between[:2, :3], 2 * (data.asnumpy()[0, 0, :2, :3] + 2.5)) and between[2, 3] == 5.5
+
+
 # Registered name -> a check that returns whether the numbers are right.
 CHECKS: Dict[str, Callable[[], bool]] = {
     "fullconv_psroi_pooling": _psroi_pooling,
@@ -93,6 +125,10 @@ CHECKS: Dict[str, Callable[[], bool]] = {
     "fullconv_box_annotator_ohem": _box_annotator_ohem,
     "fullconv_box_parser": _box_parser,
     "fullconv_group_norm": _group_norm,
+    "fullconv_sigmoid_focal_loss": _sigmoid_focal_loss,
+    "fullconv_iou_loss": _iou_loss,
+    "fullconv_fcos_target": _fcos_target,
+    "fullconv_deformable_conv": _deformable_conv,
 }
 
 

@@ -12,7 +12,7 @@
 #include <cmath>
 
 #include "operator_cxx/common/backend.h"
-#include "operator_cxx/group_norm/rows.h"
+#include "operator_cxx/common/rows.h"
 
 FULLCONV_API(fullconv_group_norm_fwd, const float* data, const float* gamma, const float* beta, float* out,
              int n, int channels, int groups, int area, double eps, int relu, void* workspace, void* stream);

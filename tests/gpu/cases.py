@@ -6,6 +6,7 @@ registered operators for the mini host. To add an operator, add a line to each.
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any, Dict, List, NamedTuple, Tuple
 
 import numpy as np
@@ -35,7 +36,7 @@ class Scratch(NamedTuple):
     """Workspace of as many bytes as this function returns for these arguments."""
 
     function: str
-    arguments: Tuple[int, ...]
+    arguments: Tuple[Any, ...]
 
 
 class Entry(NamedTuple):
@@ -111,6 +112,19 @@ HEAD = [CLS_SEG, BBOX, ROIS, Out((R, C)), Out((R, B)), Out((R, 2, P, P)), N, *HE
 HEAD.append(Scratch("fullconv_fcis_head_workspace", HEAD_SIZES))
 GROUP_NORM = [100 + normal(N, 12, H, W), normal(12), normal(12)]
 GROUP_NORM_SIZES = (N, 12, 3, H * W, Double(1e-5), 1, Scratch("fullconv_group_norm_workspace", (N, 12, 3)))
+FOCAL = [normal(N, C, H * W), RANDOM.randint(-1, C + 1, (N, H * W)).astype(np.float32)]
+FOCAL_SIZES = (N, C, H * W, Double(0.25), Double(2))
+DISTANCES = [np.abs(normal(R, 4)), np.abs(normal(R, 4)), np.abs(normal(R))]
+# Of two levels: height, width, stride, least and greatest distance, reach.
+LEVELS = np.array([[20, 20, 8, -1, 64, 12], [10, 10, 16, 64, 1e8, 24]], np.float32)
+LOCATIONS = 500
+# Two groups, three deformable groups, 7 filters a group, strides of 2 and 1.
+CONV_SIZES = (N, 12, H, W, 14, 2, 3, 3, 3, 2, 1, 1, 1, 1, 1, (H + 1) // 2, W)
+CONV_OUT = (N, 14, (H + 1) // 2, W)
+CONV_MAPS = [2 * normal(N, 54, *CONV_OUT[2:]), softmax(normal(N, 27, *CONV_OUT[2:]), 1)]
+CONV = [normal(N, 12, H, W), *CONV_MAPS, normal(14, 6, 3, 3), normal(14)]
+CONV_SCRATCH = Scratch("fullconv_deformable_conv_workspace", ((ctypes.c_int32 * 17)(*CONV_SIZES),))
+CONV_SHAPE = Host(np.array(CONV_SIZES, np.int32))
 
 ENTRIES: Dict[str, Entry] = {
     "fullconv_psroi_pooling_fwd": Entry(
@@ -146,6 +160,23 @@ ENTRIES: Dict[str, Entry] = {
     "fullconv_group_norm_bwd": Entry(
         [normal(N, 12, H, W), *GROUP_NORM, Out((N, 12, H, W)), Out((12,)), Out((12,)), *GROUP_NORM_SIZES], 1e-4
     ),
+    "fullconv_sigmoid_focal_loss_fwd": Entry([*FOCAL, Out(FOCAL[0].shape), *FOCAL_SIZES], 1e-5),
+    "fullconv_sigmoid_focal_loss_bwd": Entry(
+        [normal(*FOCAL[0].shape), *FOCAL, Out(FOCAL[0].shape), *FOCAL_SIZES], 1e-5
+    ),
+    "fullconv_iou_loss_fwd": Entry([*DISTANCES, Out((R,)), R, 0], 1e-5),
+    "fullconv_iou_loss_bwd": Entry([normal(R), *DISTANCES, Out((R, 4)), R, 2], 1e-5),
+    "fullconv_deformable_conv_fwd": Entry([*CONV, Out(CONV_OUT), CONV_SHAPE, CONV_SCRATCH], 1e-4),
+    "fullconv_deformable_conv_bwd": Entry(
+        [normal(*CONV_OUT), *CONV[:4], *[Out(array.shape) for array in CONV], CONV_SHAPE, CONV_SCRATCH], 1e-3
+    ),
+    "fullconv_ml_nms": Entry(
+        [DETS[:, :4].copy(), DETS[:, 4].copy(), RANDOM.randint(1, 4, len(DETS)).astype(np.float32), Out((len(DETS),))]
+        + [len(DETS), Double(0.5), Scratch("fullconv_ml_nms_workspace", (len(DETS),))]
+    ),
+    "fullconv_fcos_target_fwd": Entry(
+        [GT_BOXES, Host(LEVELS), Out((N, LOCATIONS)), Out((N, LOCATIONS, 4)), Out((N, LOCATIONS)), N, GT, 2, 1]
+    ),
 }
 
 POOL_ATTRIBUTES = {"spatial_scale": 0.0625, "group_size": G, "pooled_size": P}
@@ -173,4 +204,23 @@ OPERATORS: Dict[str, Operator] = {
     "fullconv_box_annotator_ohem": Operator(OHEM, {"roi_per_img": 16}),
     "fullconv_box_parser": Operator(DECODE, {"class_agnostic": True}, 1e-4),
     "fullconv_group_norm": Operator(GROUP_NORM, {"num_groups": 3, "act": "relu"}, 1e-4),
+    "fullconv_sigmoid_focal_loss": Operator(FOCAL, {"alpha": 0.25, "gamma": 2}, 1e-5),
+    "fullconv_iou_loss": Operator(DISTANCES, {"loss_type": "giou"}, 1e-5),
+    "fullconv_deformable_conv": Operator(
+        CONV,
+        {
+            "kernel": (3, 3),
+            "stride": (2, 1),
+            "pad": (1, 1),
+            "num_filter": 14,
+            "num_group": 2,
+            "num_deformable_group": 3,
+            "modulated": True,
+        },
+        1e-3,
+    ),
+    "fullconv_fcos_target": Operator(
+        [GT_BOXES, normal(N, 1, 20, 20), normal(N, 1, 10, 10)],
+        {"strides": (8, 16), "sizes_of_interest": (64,), "center_sampling_radius": 1.5},
+    ),
 }

@@ -63,3 +63,12 @@ def test_build_then_nothing_to_do(tmp_path: Path, lines: List[str]) -> None:
 
 def test_library_says_whether_it_has_cuda() -> None:
     assert library_path().is_file() and c_library().fullconv_has_cuda() in (0, 1)
+
+
+def test_headers_of_other_operators_count() -> None:
+    """What an object file is named by: the proposal operator uses nms's headers, and through them common's."""
+    found = {
+        str(path.relative_to(build.ROOT)) for path in build._included(build.ROOT / "operator_cxx/proposal/proposal.cc")
+    }
+    assert {"operator_cxx/nms/nms.h", "operator_cxx/nms/iou.h", "operator_cxx/common/backend.h"} <= found
+    assert not any("/ohem/" in path for path in found)

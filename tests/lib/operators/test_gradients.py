@@ -5,7 +5,7 @@ MXNet 1.9.1 drops the request type for extension operators, so that the last two
 
 from __future__ import annotations
 
-from typing import Callable, Dict, NamedTuple, Optional
+from typing import Callable, Dict, NamedTuple, Optional, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -13,16 +13,20 @@ import pytest
 from mxnet.test_utils import check_numeric_gradient
 
 from fullconv.lib.operators.channel_operator import group_max, group_pick, group_softmax
+from fullconv.lib.operators.iou_loss import iou_loss
 from fullconv.lib.operators.psroi_pooling import psroi_pooling
+from fullconv.lib.operators.sigmoid_focal_loss import sigmoid_focal_loss
 
 X, AUX = mx.sym.Variable("x"), mx.sym.Variable("aux")
 SHAPE = (2, 8, 4, 5)
+DISTANCES = (np.arange(80).reshape(2, 10, 4) * 37 % 80 + 0.5) / 20  # between the values of x
 ROIS = np.array([[0, 0, 0, 3, 2], [1, 1, 1, 4, 3], [1, 3, 0, 2, 1]])
 
 
 class Case(NamedTuple):
     symbol: Callable[[mx.sym.Symbol], mx.sym.Symbol]
     aux: Optional[np.ndarray]  # second input
+    shape: Tuple[int, ...] = SHAPE
 
 
 CASES = {
@@ -31,12 +35,17 @@ CASES = {
     "label_pick": Case(lambda x: group_pick(x, AUX, 4), np.array([3, 1])),
     "score_pick": Case(lambda x: group_pick(x, AUX, 4, "Score_Pick"), np.arange(8).reshape(2, 4) % 3),
     "group_softmax": Case(lambda x: group_softmax(x, 4), None),
+    "focal_loss": Case(lambda x: sigmoid_focal_loss(x, AUX), np.arange(40).reshape(2, 4, 5) % 10 - 1),
+    **{
+        loss: Case(lambda x, loss=loss: iou_loss(x, AUX, mx.sym.ones((2, 10)), loss), DISTANCES, (2, 10, 4))
+        for loss in ("iou", "linear_iou", "giou")
+    },
 }
 
 
 def inputs(case: Case) -> Dict[str, np.ndarray]:
     """Well separated values: a maximum must not change within a finite difference."""
-    x = np.random.RandomState(3).permutation(np.prod(SHAPE)).reshape(SHAPE) / 40.0
+    x = np.random.RandomState(3).permutation(np.prod(case.shape)).reshape(case.shape) * 8 / np.prod(case.shape)
     return {"x": x} if case.aux is None else {"x": x, "aux": case.aux}
 
 

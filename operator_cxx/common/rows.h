@@ -3,8 +3,8 @@
 // `Rows` is a struct whose `row(r)` gathers, by value, what all elements of row r share; the row's own
 // function then takes the element's position. A plain loop over it can be vectorised, as nothing in it is
 // read again.
-#ifndef OPERATOR_CXX_GROUP_NORM_ROWS_H_
-#define OPERATOR_CXX_GROUP_NORM_ROWS_H_
+#ifndef OPERATOR_CXX_COMMON_ROWS_H_
+#define OPERATOR_CXX_COMMON_ROWS_H_
 
 #include "operator_cxx/common/backend.h"
 
@@ -127,4 +127,4 @@ int for_blocks(const CudaBackend&, int64_t blocks, int64_t, const Body& body) {
 
 }  // namespace fullconv
 
-#endif  // OPERATOR_CXX_GROUP_NORM_ROWS_H_
+#endif  // OPERATOR_CXX_COMMON_ROWS_H_

@@ -1,0 +1,1 @@
+#include "operator_cxx/iou_loss/iou_loss_entries.h"

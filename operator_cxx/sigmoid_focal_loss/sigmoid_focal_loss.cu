@@ -1,0 +1,1 @@
+#include "operator_cxx/sigmoid_focal_loss/sigmoid_focal_loss_entries.h"
