@@ -6,8 +6,8 @@ from typing import Any, Dict, Iterable, Tuple
 
 import numpy as np
 
-STEPS = 300_000
-"""Opcodes of one file. The largest published checkpoint, momentum included, has some 60000. One byte (an empty dict)
+STEPS = 200_000
+"""Opcodes of one file. The largest published network with its momentum takes some 60000. One byte (an empty dict)
 can take 100 bytes of memory, so that this is also what keeps a hostile file within 64 MB."""
 
 MAX_DEPTH, MAX_VALUES = 50, 1_000_000
@@ -74,9 +74,11 @@ def _measure(value: Any, known: Dict[int, Tuple[int, int]], level: int) -> Tuple
         if level >= MAX_DEPTH:
             raise PickleError(f"values nested deeper than {MAX_DEPTH}")
         children = value.values() if type(value) is dict else value
-        sizes = [_measure(child, known, level + 1) for child in children]
-        height = 1 + max((size[0] for size in sizes), default=0)
-        known[id(value)] = height, 1 + sum(size[1] for size in sizes)
+        height, count = 0, 1
+        for child in children:
+            size = LEAF if type(child) in LEAVES else _measure(child, known, level + 1)
+            height, count = max(height, size[0]), count + size[1]
+        known[id(value)] = height + 1, count
     height, count = known[id(value)]
     if level + height > MAX_DEPTH or count > MAX_VALUES:
         raise PickleError(f"values nested deeper than {MAX_DEPTH}, or more than {MAX_VALUES} of them")

@@ -72,6 +72,7 @@ class _Machine:
         self, data: Data, allowed: Allowed, budget: Budget, persistent: Optional[Callable[[Any], Any]], place: int
     ) -> None:
         self.data, self.place, self.allowed, self.budget, self.persistent = data, place, allowed, budget, persistent
+        self.size = len(data)
         self.stack: List[Any] = []
         self.marks: List[int] = []
         self.memo: Dict[int, Any] = {}  # a dict, not a list: indices are the file's and may be 2**32 - 1
@@ -79,7 +80,7 @@ class _Machine:
     def run(self) -> Any:
         while True:
             self.budget.spend()
-            code = self.number("<B")
+            code = self.byte()
             if code == ord("."):
                 return self.pop()
             action = ACTIONS.get(code)
@@ -90,10 +91,18 @@ class _Machine:
     # --------------------------------------------------------------------------------------------- bytes
 
     def take(self, size: int) -> bytes:
-        if not 0 <= size <= len(self.data) - self.place:
-            raise PickleError(f"truncated: {size} bytes expected where {len(self.data) - self.place} are left")
+        if not 0 <= size <= self.size - self.place:
+            raise PickleError(f"truncated: {size} bytes expected where {self.size - self.place} are left")
         self.place += size
         return self.data[self.place - size : self.place]
+
+    def byte(self) -> int:
+        """What `take(1)` gives as a number; every opcode is one, so this is most of the time that reading takes."""
+        place = self.place
+        if place >= self.size:
+            raise PickleError("truncated: the file ends inside of a pickle")
+        self.place = place + 1
+        return self.data[place]
 
     def number(self, layout: str) -> Any:
         return struct.unpack(layout, self.take(struct.calcsize(layout)))[0]
@@ -126,21 +135,21 @@ class _Machine:
 
     def quoted(self) -> str:
         """A byte string of Python 2 as its repr."""
-        line = self.line(len(self.data))
+        line = self.line(self.size)
         if len(line) < 2 or line[:1] not in b"'\"" or line[-1:] != line[:1]:
             raise PickleError(f"damaged at byte {self.place}: a text without quotes")
         content: Any = codecs.escape_decode(line[1:-1])[0]
         return content.decode("latin-1")
 
     def protocol(self) -> None:
-        version = self.number("<B")
+        version = self.byte()
         if version > 5:
             raise PickleError(f"pickle protocol {version}; 0 to 5 are read")
 
     def frame(self) -> None:
         size = self.number("<Q")
-        if size > len(self.data) - self.place:
-            raise PickleError(f"truncated: a frame of {size} bytes where {len(self.data) - self.place} are left")
+        if size > self.size - self.place:
+            raise PickleError(f"truncated: a frame of {size} bytes where {self.size - self.place} are left")
 
     # --------------------------------------------------------------------------------------------- stack
 
@@ -272,11 +281,11 @@ ACTIONS: Dict[int, Callable[[_Machine], None]] = {
         "1": lambda m: m.pop_mark().clear(),
         "2": lambda m: m.push(m.peek()),
         "p": lambda m: m.put(m.text_integer()),
-        "q": lambda m: m.put(m.number("<B")),
+        "q": lambda m: m.put(m.byte()),
         "r": lambda m: m.put(m.number("<I")),
         "\x94": lambda m: m.put(len(m.memo)),
         "g": lambda m: m.get(m.text_integer()),
-        "h": lambda m: m.get(m.number("<B")),
+        "h": lambda m: m.get(m.byte()),
         "j": lambda m: m.get(m.number("<I")),
         # numbers
         "N": lambda m: m.push(None),
@@ -284,23 +293,23 @@ ACTIONS: Dict[int, Callable[[_Machine], None]] = {
         "\x89": lambda m: m.push(False),
         "I": lambda m: m.push(m.text_bool_or_integer()),
         "L": lambda m: m.push(m.text_integer()),
-        "K": lambda m: m.push(m.number("<B")),
+        "K": lambda m: m.push(m.byte()),
         "M": lambda m: m.push(m.number("<H")),
         "J": lambda m: m.push(m.number("<i")),
-        "\x8a": lambda m: m.push(m.integer(m.number("<B"))),
+        "\x8a": lambda m: m.push(m.integer(m.byte())),
         "\x8b": lambda m: m.push(m.integer(m.number("<I"))),
         "F": lambda m: m.push(float(m.line())),
         "G": lambda m: m.push(m.number(">d")),
         # text and bytes
         "S": lambda m: m.push(m.quoted()),
         "T": lambda m: m.push(m.take(m.number("<i")).decode("latin-1")),
-        "U": lambda m: m.push(m.take(m.number("<B")).decode("latin-1")),
+        "U": lambda m: m.push(m.take(m.byte()).decode("latin-1")),
         "V": lambda m: m.push(m.line(LONG_TEXT).decode("raw_unicode_escape")),
         "X": lambda m: m.push(m.text(m.number("<I"))),
-        "\x8c": lambda m: m.push(m.text(m.number("<B"))),
+        "\x8c": lambda m: m.push(m.text(m.byte())),
         "\x8d": lambda m: m.push(m.text(m.number("<Q"))),
         "B": lambda m: m.push(m.take(m.number("<I"))),
-        "C": lambda m: m.push(m.take(m.number("<B"))),
+        "C": lambda m: m.push(m.take(m.byte())),
         "\x8e": lambda m: m.push(m.take(m.number("<Q"))),
         "\x96": lambda m: m.push(m.take(m.number("<Q"))),
         # containers

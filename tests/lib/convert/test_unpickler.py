@@ -71,7 +71,7 @@ def test_attributes_of_an_ordered_dict_are_left_out():
 
 
 def test_python_2_files():
-    """As Python 2 wrote them: byte strings as text, an ordered dict from a list, an array with its bytes in a string."""
+    """Byte strings are text, an ordered dict comes from a list, an array has its bytes in a string."""
     assert read(b"(dp0\nS'conv1_w'\np1\nI5\ns.") == {"conv1_w": 5}
     assert read(b"S'a\\x00\\'\\n\\\\u'\n.") == "a\x00'\n\\u"
     assert read(b"U\x03a\xe4\x00.") == "a\u00e4\x00"
