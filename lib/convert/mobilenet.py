@@ -13,7 +13,7 @@ import re
 import tokenize
 import zipfile
 import zlib
-from typing import Dict, Mapping
+from typing import Dict, List, Mapping
 
 import numpy as np
 
@@ -26,6 +26,7 @@ BLOCKS = 18
 
 EPSILON = 1e-5
 SPARE, MAX_HEADER = 16 << 20, 1000
+PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # LZMA takes as much memory as a file tells it to
 
 
 def unfold(arrays: Mapping[str, np.ndarray], eps: float = EPSILON) -> Dict[str, np.ndarray]:
@@ -71,14 +72,21 @@ def read_npz(path: str) -> Dict[str, np.ndarray]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
-            size = sum(member.file_size for member in members)
-            if size > 4 * len(data) + SPARE or len(members) > 10_000:
-                raise ValueError(f"{len(members)} members that unpack to {size} bytes")
+            _check_members(members, len(data))
             return {member.filename[: -len(".npy")]: _array(archive.read(member)) for member in members}
     except (ValueError, SyntaxError, RecursionError, MemoryError, NotImplementedError, RuntimeError) as error:
         raise ConvertError(f"{path}: no npz file that can be read: {str(error)[:300]}; fetch it again") from None
     except (zipfile.BadZipFile, zlib.error, tokenize.TokenError, EOFError, OSError) as error:
         raise ConvertError(f"{path}: damaged: {str(error)[:300]}; fetch it again") from None
+
+
+def _check_members(members: List[zipfile.ZipInfo], size: int) -> None:
+    """Sizes first: zipfile makes room for what its directory says."""
+    packed, unpacked = sum(m.compress_size for m in members), sum(m.file_size for m in members)
+    if packed > size or unpacked > 4 * size + SPARE or len(members) > 10_000:
+        raise ValueError(f"{len(members)} members of {packed} bytes that unpack to {unpacked} bytes")
+    if any(member.compress_type not in PACKED for member in members):
+        raise ValueError("a compression that numpy never uses")
 
 
 def _array(content: bytes) -> np.ndarray:

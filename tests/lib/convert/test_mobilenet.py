@@ -49,13 +49,19 @@ def test_other_arrays(arrays, match):
         mobilenet.unfold(arrays)
 
 
-def npz(*members):
+def npz(*members, method=zipfile.ZIP_DEFLATED):
     """A compressed archive of (name, bytes)."""
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as made:
+    with zipfile.ZipFile(file, "w", method) as made:
         for name, content in members:
             made.writestr(name, content)
     return file.getvalue()
+
+
+def packed_size(content, size):
+    """Let the directory say that the one member takes `size` bytes of the file."""
+    place = content.index(b"PK\x01\x02") + 20
+    return content[:place] + size.to_bytes(4, "little") + content[place + 4 :]
 
 
 def npy(header, content=b"", version=b"\x01\x00"):
@@ -83,6 +89,8 @@ LIES = {
     "objects": (npz(("a.npy", OBJECTS)), "objects"),
     "code": (npz(("a.npy", npy("__import__('os').system('true')"))), "malformed"),
     "deep": (npz(("a.npy", npy("(" * 60_000))), "header of more than 1000"),
+    "lzma": (npz(("a.npy", b"hello"), method=zipfile.ZIP_LZMA), "numpy never uses"),
+    "packed size": (packed_size(npz(("a.npy", b"hello")), 2**30), "1 members of 1073741824 bytes"),
     "no array": (npz(("a.npy", b"hello")), "magic"),
     "version": (npz(("a.npy", npy("", version=b"\x09\x00"))), "version"),
     "many": (npz(*((f"{n}.npy", b"") for n in range(10_001))), "10001 members"),
