@@ -12,19 +12,11 @@ Protocols 0 to 5 (opcodes as described in CPython's `Lib/pickletools.py`). Byte 
 
 from __future__ import annotations
 
-import codecs
-import mmap
 import struct
-from typing import Any, Callable, Dict, List, Mapping, NoReturn, Optional, Tuple, Union
+from typing import Any, Callable, Dict, List, Mapping, NoReturn, Optional, Tuple
 
-import numpy as np
-
+from fullconv.lib.convert.pickle_bytes import LONG_NAME, LONG_TEXT, Data, PickleBytes
 from fullconv.lib.convert.pickle_limits import Budget, PickleError, as_dict, check_plain, kind
-
-Data = Union[bytes, mmap.mmap]
-
-LONG_LINE, LONG_NAME, LONG_TEXT = 40, 1000, 1 << 20
-MAX_INTEGER_BYTES = 16
 
 
 class Builder:
@@ -65,14 +57,14 @@ def load(
     return value, machine.place
 
 
-class _Machine:
+class _Machine(PickleBytes):
     """Stack, marks and memo of one pickle."""
 
     def __init__(
         self, data: Data, allowed: Allowed, budget: Budget, persistent: Optional[Callable[[Any], Any]], place: int
     ) -> None:
-        self.data, self.place, self.allowed, self.budget, self.persistent = data, place, allowed, budget, persistent
-        self.size = len(data)
+        super().__init__(data, place)
+        self.allowed, self.budget, self.persistent = allowed, budget, persistent
         self.stack: List[Any] = []
         self.marks: List[int] = []
         self.memo: Dict[int, Any] = {}  # a dict, not a list: indices are the file's and may be 2**32 - 1
@@ -87,69 +79,6 @@ class _Machine:
             if action is None:
                 self.refuse(f"opcode {REFUSED.get(code, hex(code))}")
             action(self)
-
-    # --------------------------------------------------------------------------------------------- bytes
-
-    def take(self, size: int) -> bytes:
-        if not 0 <= size <= self.size - self.place:
-            raise PickleError(f"truncated: {size} bytes expected where {self.size - self.place} are left")
-        self.place += size
-        return self.data[self.place - size : self.place]
-
-    def byte(self) -> int:
-        """What `take(1)` gives as a number; every opcode is one, so this is most of the time that reading takes."""
-        place = self.place
-        if place >= self.size:
-            raise PickleError("truncated: the file ends inside of a pickle")
-        self.place = place + 1
-        return self.data[place]
-
-    def number(self, layout: str) -> Any:
-        return struct.unpack(layout, self.take(struct.calcsize(layout)))[0]
-
-    def line(self, limit: int = LONG_LINE) -> bytes:
-        """Bytes up to a line feed, which is skipped."""
-        end = self.data.find(b"\n", self.place, self.place + limit + 1)
-        if end < 0:
-            raise PickleError(f"damaged at byte {self.place}: no end of line within {limit} bytes")
-        return self.take(end + 1 - self.place)[:-1]
-
-    def text(self, size: int) -> str:
-        """UTF-8. A long text of few wide letters would take four times its size, and no array is stored like that."""
-        raw = self.take(size)
-        if size > LONG_TEXT and np.frombuffer(raw, np.uint8).max() > 0xC3:
-            raise PickleError(f"a text of {size} bytes beyond Latin-1")
-        return raw.decode()
-
-    def integer(self, size: int) -> int:
-        if size > MAX_INTEGER_BYTES:
-            raise PickleError(f"an integer of {size} bytes")
-        return int.from_bytes(self.take(size), "little", signed=True)
-
-    def text_integer(self) -> int:
-        return int(self.line().rstrip(b"L"))
-
-    def text_bool_or_integer(self) -> int:
-        line = self.line()
-        return line == b"01" if line in (b"00", b"01") else int(line)
-
-    def quoted(self) -> str:
-        """A byte string of Python 2 as its repr."""
-        line = self.line(self.size)
-        if len(line) < 2 or line[:1] not in b"'\"" or line[-1:] != line[:1]:
-            raise PickleError(f"damaged at byte {self.place}: a text without quotes")
-        content: Any = codecs.escape_decode(line[1:-1])[0]
-        return content.decode("latin-1")
-
-    def protocol(self) -> None:
-        version = self.byte()
-        if version > 5:
-            raise PickleError(f"pickle protocol {version}; 0 to 5 are read")
-
-    def frame(self) -> None:
-        size = self.number("<Q")
-        if size > self.size - self.place:
-            raise PickleError(f"truncated: a frame of {size} bytes where {self.size - self.place} are left")
 
     # --------------------------------------------------------------------------------------------- stack
 
@@ -335,8 +264,8 @@ ACTIONS: Dict[int, Callable[[_Machine], None]] = {
         "P": lambda m: m.persist(m.line(LONG_NAME).decode()),
         "Q": lambda m: m.persist(m.pop()),
         # framing, which says nothing that the opcodes do not
-        "\x80": _Machine.protocol,
-        "\x95": _Machine.frame,
+        "\x80": lambda m: m.protocol(),
+        "\x95": lambda m: m.frame(),
     }.items()
 }
 
