@@ -39,6 +39,8 @@ def deformable_convolution(
     options = {"num_filter": channels, "num_group": groups, "no_bias": no_bias, "name": name, **size}
     if version == 1:
         return mx.sym.contrib.DeformableConvolution(data, places, **options)
+    # The split that fits one group of offsets, the only number for which the original's own split is right.
     shifts = mx.sym.slice_axis(places, axis=1, begin=0, end=2 * TAPS)
+    # Not doubled, as the paper has it: weights start at one half.
     weights = mx.sym.sigmoid(mx.sym.slice_axis(places, axis=1, begin=2 * TAPS, end=None))
     return mx.sym.contrib.ModulatedDeformableConvolution(data, shifts, weights, **options)

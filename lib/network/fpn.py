@@ -43,6 +43,7 @@ class FPN:
         maps = [body[name] for name in self.spec.maps]
         levels = self._join(maps)
         levels += self._top(maps[-1], levels[-1])
+        # Strides are powers of two: the position of the only bit is the logarithm.
         return {f"P{level.stride.bit_length() - 1}": level for level in levels}
 
     def _join(self, maps: List[FeatureMap]) -> List[FeatureMap]:

@@ -68,12 +68,14 @@ class VGG16:
         `pool1`, ..., `conv5_3`, `pool5`, and `fc7` where there is one."""
         layers = [rows.data(BOTTOM, 3), *self._trunk()]
         blobs, places = compose(layers, {BOTTOM: data}), coordinate_maps(layers)
+        # Poolings keep the channels of the convolution in front of them, so convolutions tell all.
         channels = {layer.top: layer.options["num_output"] for layer in layers if layer.type == "Convolution"}
         maps = {}
         for number, stage in enumerate(self.spec.stages, 1):
             last = f"conv{number}_{stage.convolutions}"
             for blob in (last, f"pool{number}"):
                 if blob in blobs:
+                    # Steps are fractions because deconvolutions divide them; a trunk has none, so they are whole here.
                     maps[blob] = FeatureMap(blobs[blob], int(places[blob].vertical.step), channels[last])
         if "fc7" in blobs:
             maps["fc7"] = FeatureMap(blobs["fc7"], int(places["fc7"].vertical.step), channels["fc7"])

@@ -12,6 +12,7 @@ from fullconv.lib.operators.library import Array, invoke
 
 __all__ = ["group_max", "group_pick", "group_softmax"]
 
+# MXNet's prefix puts it where symbol files and code of the original look for it.
 _OPERATOR = "_contrib_ChannelOperator"
 
 

@@ -80,6 +80,7 @@ def _parameters(
                 f"deformable_conv (name={name!r}, channels={channels!r}): give weight and bias, or on a symbol name "
                 "and channels, from which they are made"
             )
+        # A group's filters see the channels of their group only.
         shape = (num_filter, channels // num_group, *kernel)
         weight = mx.sym.Variable(f"{name}_weight", shape=shape) if weight is None else weight
         bias = mx.sym.Variable(f"{name}_bias", shape=(num_filter,)) if bias is None else bias

@@ -39,11 +39,14 @@ def load() -> None:
             raise RuntimeError(f"operators are loaded from {loaded} already; {path} cannot be loaded as well")
         return
     before = set(_operator_names())
+    # Not mx.library.load, which makes every function of mx.nd and mx.sym anew; only ours are missing. 0: says nothing.
     if mx.base._LIB.MXLoadLib(ctypes.c_char_p(path.encode()), ctypes.c_uint(0)) != 0:
         reason = " ".join(mx.base.py_str(mx.base._LIB.MXGetLastError()).split("Stack trace")[0].split())
         raise RuntimeError(f"MXNet {mx.__version__} cannot load {path}: {reason}. Rebuild it with `sh init.sh`")
     setattr(mx, _MARK, path)
+    # What the library brought is found by comparing, so the list of operators stands in C++ only.
     for name in sorted(set(_operator_names()) - before):
+        # Backward passes are operators of MXNet's as well, which nobody calls by name.
         if not name.startswith("_backward"):
             _publish(name)
     if environment.MXNET_WAS_FIRST and not _sums_many_gradients():
@@ -75,6 +78,7 @@ def registered() -> List[str]:
     return sorted(_FUNCTIONS)
 
 
+# On MXNet's module, like the mark: if this file is imported a second time, the library is not loaded again.
 _FUNCTIONS = mx.__dict__.setdefault("_fullconv_functions", {})
 
 
@@ -98,6 +102,7 @@ def _with_keywords(operator: str, public: str) -> Callable[..., Array]:
     """The function met as mx.sym.<public> and mx.nd.<public>, with the input keywords of _KEYWORD_INPUTS."""
 
     def function(*inputs: Array, **options: Any) -> Array:
+        # Inputs given by position come first, so keywords can only name those after them.
         names = _KEYWORD_INPUTS.get(operator, ())[len(inputs) :]
         named = [options.pop(key) for key in names if options.get(key) is not None]
         return invoke(operator, *inputs, *named, **options)
@@ -124,11 +129,14 @@ def _operator_names() -> List[str]:
     return [mx.base.py_str(names[i]) for i in range(size.value)]
 
 
+# 9 are above MXNet's limit of 8. It reads the limit at the first bind and never again, so asking is what settles it.
 def _sums_many_gradients(consumers: int = 9) -> bool:
     """Whether a tensor's gradient is the sum over that many extension operators; fixes MXNet's choice by binding."""
+    # A node, not the variable itself, which `invoke` would put behind an identity of its own at every use.
     x = mx.sym.Variable("x") * 1
     parts = [invoke("_contrib_ChannelOperator", x, op_type="Group_Max", group=1) * (i + 1) for i in range(consumers)]
     executor = mx.sym.add_n(*parts).simple_bind(mx.cpu(), x=(1, 1, 1, 1))
     executor.forward(is_train=True, x=mx.nd.ones((1, 1, 1, 1)))
     executor.backward(mx.nd.ones((1, 1, 1, 1)))
+    # Factors 1 to 9, so that the sum also tells if one gradient is counted in place of another.
     return executor.grad_dict["x"].asnumpy().sum() == consumers * (consumers + 1) / 2

@@ -32,6 +32,7 @@ __all__ = ["CHECKS", "main"]
 
 def _psroi_pooling() -> bool:
     data = mx.nd.arange(32).reshape((1, 2, 4, 4))
+    # Bins of 2x2 pixels: their means, by reshaping.
     pooled = psroi_pooling(data, mx.nd.array([[0, 0, 0, 3, 3]]), 1.0, 2, 2, 1).asnumpy()
     return np.array_equal(pooled, data.asnumpy().reshape(1, 2, 2, 2, 2, 2).mean((3, 5)))
 
@@ -47,6 +48,7 @@ def _channel_operator() -> bool:
 def _fcis_head() -> bool:
     maps, rois = mx.nd.arange(64).reshape((1, 4, 4, 4)), mx.nd.array([[0, 0, 0, 3, 3]])
     cls_prob, bbox_pred, seg_pred = fcis_head(maps, maps[:, :1], rois, 2, 1.0, 1, 2, 1)
+    # Four maps of 0 to 15, 16 to 31, ...: class 1 has the larger ones, and 7.5 is the mean of the first.
     return cls_prob.argmax(axis=1).asscalar() == 1 and bbox_pred.asscalar() == 7.5 and seg_pred.shape == (1, 2, 2, 2)
 
 
@@ -56,6 +58,7 @@ def _proposal() -> bool:
     rois = proposal(
         scores, deltas, im_info, seed, scales=(2,), ratios=(1,), rpn_pre_nms_top_n=16, rpn_post_nms_top_n=20
     ).asnumpy()
+    # Anchors of 32 pixels at 16 places make fewer than 20 boxes, so some are repeated; the image ends at pixel 63.
     return rois.shape == (20, 5) and rois.min() == 0 and rois.max() == 63
 
 
@@ -64,6 +67,7 @@ def _proposal_annotator() -> bool:
     masks, seed = mx.nd.ones((1, 1, 32, 32)), mx.nd.zeros((1, 1))
     _, label, target, _, mask = proposal_annotator(rois, gt, masks, seed, batch_rois=-1)
     whole = mask.asnumpy()[label.asnumpy() == 3] == 1
+    # The roi on the object and the object itself, which joins the rois, have its class.
     return sorted(label.asnumpy().tolist()) == [0, 3, 3] and not target.asnumpy().any() and bool(whole.all())
 
 
@@ -72,6 +76,7 @@ def _box_annotator_ohem() -> bool:
     masks, boxes = mx.nd.zeros((3, 2, 2, 2)), mx.nd.zeros((3, 8))
     targets = -mx.nd.ones((3, 1, 2, 2))
     kept = box_annotator_ohem(scores, masks, boxes, labels, targets, boxes, boxes, roi_per_img=2)[0]
+    # The first roi has the least loss: its score is high for its label.
     return kept.asnumpy().ravel().tolist() == [-1, 1, 1]
 
 
@@ -83,21 +88,25 @@ def _box_parser() -> bool:
 
 def _group_norm() -> bool:
     data, ones = mx.nd.array([[[0, 2], [4, 6], [7, 7], [7, 7]]]), mx.nd.ones((4,))
+    # Group one has mean 3 and variance 5, so 0 and 2 are below the ReLU; the other is constant and leaves the offset.
     out = group_norm(data, 2, gamma=5 * ones, beta=ones, act="relu").asnumpy()
     return np.allclose(out[0], [[0, 0], [1 + 5**0.5, 1 + 45**0.5], [1, 1], [1, 1]], atol=1e-4)
 
 
 def _sigmoid_focal_loss() -> bool:
+    # At a logit of 0, alpha (1/2)^2 log 2 is log 2 / 16 and (1 - alpha) makes three of them; label -1 counts nothing.
     loss = sigmoid_focal_loss(mx.nd.zeros((1, 2, 2)), mx.nd.array([[1, -1]])).asnumpy()
     return np.allclose(loss[0] * 16 / np.log(2), [[1, 0], [3, 0]])
 
 
 def _iou_loss() -> bool:
+    # Equal boxes lose nothing. The other is half of its target, 4 of 8: IoU (4 + 1) / (8 + 1), times 9.
     pred, target = mx.nd.ones((2, 4)), mx.nd.array([[1, 1, 1, 1], [2, 1, 2, 1]])
     return np.allclose(iou_loss(pred, target, mx.nd.array([5, 9]), "linear_iou").asnumpy(), [0, 4])
 
 
 def _fcos_target() -> bool:
+    # The first location of stride 8 lies at (4, 4). The second row has class 0: padding.
     gt, level = mx.nd.array([[[0, 0, 24, 16, 7], [0, 0, 0, 0, 0]]]), mx.nd.zeros((1, 1, 2, 2))
     labels, distances, centerness = (x.asnumpy() for x in fcos_target(gt, [level], (8,), ()))
     near = np.array_equal(distances[0, 0], [4, 4, 20, 12]) and np.allclose(centerness[0, 0], (1 / 15) ** 0.5)
@@ -111,6 +120,8 @@ def _deformable_conv() -> bool:
         mx.nd.ones((1, 1, 1, 1)),
     )
     options = {"num_filter": 1, "kernel": (1, 1), "weight": weight, "no_bias": True}
+    # Half a pixel down and right lies the mean of four pixels, 2.5 above the first; in the last corner a quarter of
+    # the one that is there, 11. The mask doubles both.
     between = deformable_conv(data, offset, mx.nd.ones((1, 1, 3, 4)) * 2, **options).asnumpy()[0, 0]
     return np.array_equal(between[:2, :3], 2 * (data.asnumpy()[0, 0, :2, :3] + 2.5)) and between[2, 3] == 5.5
 

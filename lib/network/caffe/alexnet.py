@@ -25,6 +25,7 @@ class Stage(NamedTuple):
 
 
 STAGES = (
+    # With 100 an image of one pixel leaves a map of 6x6 in front of fc6, which is its kernel.
     Stage(96, 11, stride=4, pad=100, pool=True, norm=True),
     Stage(256, 5, pad=2, group=2, pool=True, norm=True),
     Stage(384, 3, pad=1),

@@ -40,6 +40,8 @@ def compose(layers: Sequence[Layer], inputs: Optional[Mapping[str, mx.sym.Symbol
             known = ", ".join(sorted(_BUILDERS))
             reason = f"no earlier layer makes {missing[0]!r}" if missing else f"known types are {known}"
             raise ValueError(f"layer {layer.name!r} of type {layer.type}: {reason}")
+        # Kept beside the symbols: factors per channel need their length stated, as MXNet cannot infer it from their
+        # use.
         channels[layer.top] = shaping.channels(layer, [channels[blob] for blob in layer.bottoms])
         if layer.type == "Input" and layer.name in given:
             blobs[layer.top] = given[layer.name]
@@ -107,15 +109,18 @@ def _lrn(layer: Layer, bottom: mx.sym.Symbol, _: int) -> mx.sym.Symbol:
     mean over neighbouring channels is an average pooling over (channels, pixels) as if they were an image.
     """
     size, alpha, beta, k = (layer.options[name] for name in ("size", "alpha", "beta", "k"))
+    # In MXNet's codes: (N, C, H, W) as (N, 1, C, H W).
     squares = mx.sym.Reshape(mx.sym.square(bottom), shape=(-4, -1, 1, 0, -3))
     mean = mx.sym.Pooling(
         squares,
         kernel=(size, 1),
         pad=(size // 2, 0),
         pool_type="avg",
+        # Caffe divides by `size` at the first and last channels, too, where fewer are there.
         count_include_pad=True,
         name=f"{layer.name}_mean",
     )
+    # alpha goes with the mean, not with the sum: Caffe divides it by `size`.
     factor = mx.sym.reshape_like((alpha * mean + k) ** -beta, bottom)
     return mx.sym.elemwise_mul(bottom, factor, name=layer.name)
 

@@ -54,6 +54,7 @@ def aligned_offset(maps: Mapping[str, Map], name: str, bottom: str, like: str) -
 
 
 def _offset(ours: Line, theirs: Line, name: str, bottom: str, like: str) -> int:
+    # Where steps differ, no offset lays more than one pixel over its own place.
     if ours.step != theirs.step:
         steps = f"{ours.step} and {theirs.step} input pixels"
         raise ValueError(f"{name}: {bottom} and {like} have steps of {steps}; only equal ones can be laid over")
@@ -78,6 +79,7 @@ def follow(maps: Dict[str, Map], layer: Layer) -> None:
         return
     below = maps.get(layer.bottoms[0])
     across_pixels = layer.type in ("Concat", "Slice", "ArgMax") and layer.options.get("axis", 1) != 1
+    # A layer that works in place and has no map must not leave its bottom's under the name they share.
     maps.pop(layer.top, None)
     if layer.type in NO_MAP or across_pixels or below is None:
         return

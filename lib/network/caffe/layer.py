@@ -17,6 +17,7 @@ Mults = Tuple[Tuple[float, float], ...]
 WEIGHT_AND_BIAS: Mults = ((1.0, 1.0), (2.0, 0.0))
 """Learning-rate and decay multipliers of (weight, bias) that most Caffe networks state for a convolution."""
 
+# Decay 1 is what the published files leave unsaid; at a rate of 0 it does nothing.
 FIXED: Mults = ((0.0, 1.0),)
 """One array that never learns."""
 

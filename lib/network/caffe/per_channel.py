@@ -16,6 +16,7 @@ def variables(layer: Layer, **attributes) -> Dict[str, mx.sym.Symbol]:
     """The layer's arrays by the last word of their names: `weight`, `bias`, `mean`, `var`."""
     found = {}
     for index, name in enumerate(layer.array_names()):
+        # Stated even where it is 1: MXNet would leave the decay of whatever does not end in _weight or _gamma at 0.
         lr, decay = layer.mults[index] if index < len(layer.mults) else (1.0, 1.0)
         found[name.rsplit("_", 1)[1]] = mx.sym.Variable(name, lr_mult=lr, wd_mult=decay, **attributes)
     return found

@@ -30,6 +30,7 @@ def power(layer: Layer, bottom: mx.sym.Symbol, _: int) -> mx.sym.Symbol:
     """(shift + scale x)^power."""
     exponent = layer.options["power"]
     inner = _line(layer, bottom)
+    # `**` takes no name, and names are how outputs are found.
     return mx.sym.identity(inner if exponent == 1 else inner**exponent, name=layer.name)
 
 

@@ -15,6 +15,7 @@ def reach(layers: Sequence[Layer], blob: str, step: int) -> Interval:
 
     blob: a map with one pixel per input pixel. step: period of the answer, the coarsest map's step in input pixels.
     """
+    # Which side a pixel leans to repeats with the pooling grid, so one period has the worst case.
     needs = [(x, dependence(layers, blob, (x, x))) for x in range(step)]
     return max(x - first for x, (first, _) in needs), max(last - x for x, (_, last) in needs)
 
@@ -48,6 +49,7 @@ def _through(layer: Layer, top: Interval) -> Interval:
         return start, last * options["stride"] - options["pad"] + extent
     if layer.type == "Deconvolution":
         stride, kernel, pad = options["stride"], options["kernel"], options["pad"]
+        # Floors of negatives are ceilings: the first pixel whose kernel reaches `first`.
         return -((kernel - 1 - first - pad) // stride), (last + pad) // stride
     if layer.type == "Crop":
         return first + options["offset"], last + options["offset"]

@@ -50,6 +50,7 @@ def arg_max(layer: Layer, bottom: mx.sym.Symbol, _: int) -> mx.sym.Symbol:
     axis = layer.options["axis"]
     largest = mx.sym.broadcast_equal(bottom, mx.sym.max(bottom, axis=axis, keepdims=True))
     counted = mx.sym.cumsum(mx.sym.ones_like(bottom), axis=axis)
+    # Counted from 1, so that places that are not the largest are at 0 - 1 and lose against the first one.
     return mx.sym.max(largest * counted - 1, axis=axis, keepdims=True, name=layer.name)
 
 
@@ -78,9 +79,11 @@ def channels(layer: Layer, below: List[int]) -> int:
         return max(end - options["begin"], 0)
     if layer.type == "ArgMax" and along:
         return 1
+    # Channels times places, and the number of places follows from the image.
     if layer.type == "Flatten":
         return 0
     if layer.type == "Reshape":
+        # Two more lengths, so that a shape of one number has a second: one that is not known.
         length = (*options["shape"], -1, -1)[1]
         return first if length == 0 else max(length, 0)
     return options.get("num_output") or options.get("channels") or first

@@ -65,6 +65,7 @@ def vgg16_fcn(
     itself, fc6 and fc7 over all of theirs, because on maps of a few pixels a channel alone says where, not what. It
     pads less, see NORM_PADS.
     """
+    # With PADS an image of one pixel leaves just the 7x7 that fc6 looks at.
     first_pad, fc6_pad = NORM_PADS if norm else PADS
     # As many groups as channels: each by itself.
     each, over_all = (rows.group_norm, _over_all) if norm else (None, None)
