@@ -17,5 +17,6 @@ def fill_overlaps(const double[:, ::1] boxes, const double[:, ::1] query, double
                 ih = min(y2, query[k, 3]) - max(y1, query[k, 1]) + 1
                 if ih <= 0:
                     continue
+                # Neither side of either box is below iw or ih, so the union is above 0 (cdivision would not look).
                 query_area = (query[k, 2] - query[k, 0] + 1) * (query[k, 3] - query[k, 1] + 1)
                 out[n, k] = iw * ih / (area + query_area - iw * ih)

@@ -37,6 +37,8 @@ def fold_bbox_normalization(
             f"{bias.shape}: the outputs must be a multiple of the number of means"
         )
     repeats = outputs // len(std)
+    # The positions of one coordinate are neighbours in the layer, so each number is repeated; tiling would mix them
+    # up.
     scale, shift = np.repeat(std, repeats), np.repeat(mean, repeats)
     folded_weight = weight * scale.reshape(-1, *[1] * (weight.ndim - 1))
     return folded_weight, bias * scale + shift

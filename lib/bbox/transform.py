@@ -35,6 +35,7 @@ def encode_boxes(boxes: np.ndarray, gt_boxes: np.ndarray) -> np.ndarray:
     widths, heights, centre_x, centre_y = _sizes_and_centres(boxes)
     gt_widths, gt_heights, gt_x, gt_y = _sizes_and_centres(gt_boxes)
     with np.errstate(divide="ignore", invalid="ignore"):
+        # The original guards the centres in this way and not the sizes.
         dx = (gt_x - centre_x) / (widths + 1e-14)
         dy = (gt_y - centre_y) / (heights + 1e-14)
         return np.stack([dx, dy, np.log(gt_widths / widths), np.log(gt_heights / heights)], axis=1)
@@ -57,6 +58,7 @@ def decode_boxes(boxes: np.ndarray, deltas: np.ndarray) -> np.ndarray:
         raise ValueError(f"decode_boxes needs deltas (n, 4 k) for {len(boxes)} boxes, got {deltas.shape}")
     if len(boxes) == 0:
         return np.zeros((0, deltas.shape[1]))
+    # float64 whatever the boxes are, as in the original.
     sizes = _sizes_and_centres(boxes.astype(np.float64))
     widths, heights, centre_x, centre_y = (value[:, np.newaxis] for value in sizes)
     x, y = deltas[:, 0::4] * widths + centre_x, deltas[:, 1::4] * heights + centre_y

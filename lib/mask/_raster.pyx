@@ -15,6 +15,7 @@ cdef void _mark_edge(unsigned char[:, ::1] work, double x0, double y0, double x1
     The two bits differ at which end of the edge counts (O'Rourke, Computational Geometry in C, section 7.4).
     """
     cdef Py_ssize_t width = work.shape[1], y, k
+    # A level edge crosses no row: its pixels lie between the ends of its neighbours, which one of the two bits counts.
     if y0 == y1:
         return
     if y0 > y1:
@@ -60,6 +61,7 @@ def fill_polygon(const double[::1] xs, const double[::1] ys, unsigned char[:, ::
             _mark_edge(work, xs[i], ys[i], xs[(i + 1) % n], ys[(i + 1) % n])
             first = min(first, <Py_ssize_t>ys[i])
             last = max(last, <Py_ssize_t>ceil(ys[i]))
+            # At a vertex the crossings of two edges may cancel each other.
             if xs[i] == <Py_ssize_t>xs[i] and ys[i] == <Py_ssize_t>ys[i]:
                 mask[<Py_ssize_t>ys[i], <Py_ssize_t>xs[i]] = 1
         for y in range(first, last + 1):

@@ -19,6 +19,7 @@ def paste_mask(mask: np.ndarray, box: np.ndarray, height: int, width: int, thres
         (height, width) bool; all False for a box that is inverted or not finite.
     """
     image = np.zeros((height, width), dtype=bool)
+    # NaN as an integer is whatever the processor makes of it.
     if not np.isfinite(box[:4]).all():
         return image
     clipped = np.clip(np.asarray(box[:4], dtype=np.float64), 0, [width - 1, height - 1] * 2)
@@ -32,6 +33,7 @@ def paste_mask(mask: np.ndarray, box: np.ndarray, height: int, width: int, thres
 
 def encode_mask(mask: np.ndarray) -> Dict[str, Any]:
     """COCO run-length code of a bool mask (H, W): {"size": [H, W], "counts": str}, ready for json."""
+    # COCO's runs go down the columns, so pycocotools wants Fortran order.
     code = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
     return {"size": [int(side) for side in code["size"]], "counts": code["counts"].decode("ascii")}
 
@@ -63,4 +65,5 @@ def mask_to_polygons(mask: np.ndarray, tolerance: float = 0.0) -> List[List[floa
     contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     if tolerance > 0:
         contours = [cv2.approxPolyDP(contour, tolerance, True) for contour in contours]
+    # json has no numpy integers, and COCO's own files have fractions here.
     return [contour.reshape(-1).astype(float).tolist() for contour in contours if len(contour) >= 3]

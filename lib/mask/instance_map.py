@@ -20,6 +20,7 @@ def instance_masks(instances: np.ndarray) -> np.ndarray:
 
 def mask_boxes(masks: np.ndarray) -> np.ndarray:
     """Tight boxes (n, 4) float32 of non-empty masks (n, h, w), ends inclusive."""
+    # Whole numbers of pixels are exact in float32, which the operators take.
     boxes = np.zeros((len(masks), 4), np.float32)
     for box, mask in zip(boxes, masks):
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))

@@ -48,12 +48,14 @@ class MaskStore:
                 return None
             self._items.move_to_end(key)
             bits, shape = self._items[key]
+        # `count`, because packing fills the last byte up. Bytes of 0 and 1 are bool already, so a view is enough.
         return np.unpackbits(bits, count=int(np.prod(shape))).view(bool).reshape(shape)
 
     def put(self, key: str, masks: np.ndarray) -> None:
         """Remember bool masks of any shape; the least recently used ones make room."""
         bits = np.packbits(masks.ravel())
         with self._lock:
+            # Taken out first, so that masks put twice are counted once.
             self._drop(key)
             if bits.nbytes > self.capacity:
                 return
@@ -72,7 +74,9 @@ def cache_path(folder: str, *content: bytes | str) -> str:
     digest = hashlib.sha256(VERSION)
     for part in content:
         data = part.encode() if isinstance(part, str) else part
+        # With the length in front, ("ab", "c") and ("a", "bc") differ.
         digest.update(len(data).to_bytes(8, "little") + data)
+    # 160 bits: as many as git tells contents apart by.
     return os.path.join(folder, digest.hexdigest()[:40] + ".hkl")
 
 
@@ -97,6 +101,7 @@ class CachedMasks:
         if not self.shape[0]:
             return np.zeros(self.shape, bool)
         masks = self.store.get(self.path)
+        # The shape is looked at here too: it is no part of the file's name.
         if masks is None or masks.shape != self.shape:
             masks = self._read_or_build()
             self.store.put(self.path, masks)
@@ -138,6 +143,7 @@ def read_masks(path: str, shape: tuple[int, ...] | None = None) -> np.ndarray:
 def write_masks(path: str, masks: np.ndarray) -> None:
     """Write a (n, h, w) bool array; a reader sees the old file or the whole new one. OSError: disk full."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
+    # Of this thread alone: several may make the masks of one image at once, and the last one's file stays.
     temporary = f"{path}.{os.getpid()}-{threading.get_ident()}.tmp"
     try:
         with _hickle_lock:

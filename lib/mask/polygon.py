@@ -65,6 +65,7 @@ def rle_to_mask(rle: Mapping[str, Any], height: int, width: int) -> np.ndarray:
     runs = np.asarray(counts, dtype=np.int64)
     if runs.ndim != 1 or (runs < 0).any() or runs.sum() != height * width:
         raise ValueError(f"run lengths add up to {runs.sum()}, not to {height} x {width} pixels")
+    # Runs alternate, background first, and go down the columns: hence the transposed shape.
     values = np.arange(len(runs)) % 2 == 1
     return np.ascontiguousarray(np.repeat(values, runs).reshape(width, height).T)
 

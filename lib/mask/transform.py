@@ -39,6 +39,7 @@ def intersect_box_mask(box: np.ndarray, gt_box: np.ndarray, gt_mask: np.ndarray,
         raise ValueError(f"gt box {np.asarray(gt_box).tolist()} leaves its mask of {width} x {height} pixels")
     x1, y1, x2, y2 = intersect_boxes(box, gt_box)
     if x1 > x2 or y1 > y2:
+        # Not of the box's size: the original answers so, and it is resized to this size next.
         return np.zeros((mask_size, mask_size))
     left, top = int(box[0]), int(box[1])
     result = np.zeros((int(box[3]) - top + 1, int(box[2]) - left + 1))
@@ -56,6 +57,7 @@ def mask_overlap(box1: np.ndarray, box2: np.ndarray, mask1: np.ndarray, mask2: n
         left, top = int(box[0]), int(box[1])
         crops.append(mask[y1 - top : y2 - top + 1, x1 - left : x2 - left + 1])
     shared = np.logical_and(*crops).sum()
+    # Whole masks, not the crops: what lies outside of the other box counts in the union.
     union = mask1.sum() + mask2.sum() - shared
     return 0.0 if union < 1 else float(shared / union)
 
@@ -73,6 +75,7 @@ def resize_masks(masks: np.ndarray, size: Sequence[int]) -> np.ndarray:
         raise ValueError(f"resize_masks needs masks of shape (n, h, w), got {masks.shape}")
     height, width = int(size[0]), int(size[1])
     resized = np.zeros((len(masks), height, width), dtype=np.float32)
+    # One by one into the result: all of them in float64 at once would take twice the room of the result itself.
     for target, mask in zip(resized, masks):
         target[...] = cv2.resize(mask.astype(np.float64), (width, height), interpolation=cv2.INTER_LINEAR)
     return resized
@@ -104,4 +107,5 @@ def mask_aggregation(
     if len(rows) == 0:
         rows, columns = np.array([im_height // 2]), np.array([im_width // 2])
     x1, x2, y1, y2 = columns.min(), columns.max(), rows.min(), rows.max()
+    # A copy, as a view would keep the votes of the whole image in memory.
     return votes[y1 : y2 + 1, x1 : x2 + 1].copy(), np.array([x1, y1, x2, y2], dtype=np.float32)

@@ -58,6 +58,7 @@ def _vote(
     """dets (capacity, 6) class, box, score; masks (capacity, M, M); number of results (may exceed capacity)."""
     vote, workspace_size = _entries()
     n, classes, size = len(boxes), scores.shape[1], masks.shape[-1]
+    # By numpy's own sort, as the original: which of two equal scores comes first is an accident of it (see `lib.nms`).
     order = np.ascontiguousarray(scores.T[1:].argsort(axis=1)[:, ::-1], dtype=np.int32)
     dets, out = np.empty((capacity, 6), np.float32), np.empty((capacity, size, size), np.float32)
     count = np.empty(1, np.float32)
@@ -118,8 +119,10 @@ def mask_voting(
     dets, out, count = np.zeros((0, 6), np.float32), masks[:0, 0], 0
     if len(masks) and num_classes > 1:
         sizes = (int(max_per_image), int(im_width), int(im_height))
+        # Only scores equal to the last one's go beyond max_per_image, so a few more places save most second runs.
         thresholds, capacity = (nms_thresh, merge_thresh, binary_thresh), int(max_per_image) + 32
         dets, out, count = _vote(masks, boxes, scores, sizes, thresholds, _RULES[rule], capacity)
+        # The count is right even where results did not fit.
         if count > capacity:  # many equal scores
             dets, out, count = _vote(masks, boxes, scores, sizes, thresholds, _RULES[rule], count)
     of_class = [dets[:, 0] == c if c else np.zeros(len(dets), bool) for c in range(num_classes)]

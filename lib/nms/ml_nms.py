@@ -56,4 +56,5 @@ def ml_nms(boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray, threshold:
     error = entry(*inputs, n, threshold, workspace.ctypes.data, None)
     if error:
         raise RuntimeError(f"ml_nms failed with error {error}")
+    # `keep` marks rows and does not list them, so the order is ascending without a sort.
     return np.flatnonzero(keep)

@@ -34,7 +34,9 @@ def _greedy(dets: np.ndarray, threshold: float, rule: int, max_keep: Optional[in
         raise ValueError(f"nms needs dets of shape (n, 5) (x1, y1, x2, y2, score), got {dets.shape}")
     dets = np.ascontiguousarray(dets)
     most = len(dets) if max_keep is None else max(0, min(max_keep, len(dets)))
+    # Kept boxes are copied to `storage`, coordinate by coordinate, where vector instructions can compare many at once.
     keep, storage = np.empty(most, dtype=np.int32), np.empty(5 * most, dtype=dets.dtype)
+    # numpy's default sort, which is not stable, turned round: recorded results hold the order that it gives to ties.
     order = np.ascontiguousarray(dets[:, 4].argsort()[::-1], dtype=np.int64)
     count = suppress(dets, order, threshold, rule, keep, storage)
     return keep[:count].astype(np.int64)
@@ -90,5 +92,6 @@ def py_nms(dets: np.ndarray, threshold: float) -> np.ndarray:
         shared = w * h
         with np.errstate(divide="ignore", invalid="ignore"):
             iou = shared / (areas[best] + areas[rest] - shared)
+        # A NaN compares as False: such a box is dropped, as in the original's numpy version.
         order = rest[iou <= threshold]
     return np.array(keep, dtype=np.int64)
