@@ -94,6 +94,8 @@ class CocoEvaluator:
         names = dict(zip(self.category_ids, self.classes[1:]))
         result = _score(truth, _only(records, "segmentation"), "segm", names) if self.masks else {}
         boxes = _score(truth, _only(records, "bbox"), "bbox", names)
+        # Not == 0: a few lucky hits of a network that has learned nothing need an explanation too, and -1 is no object
+        # at all.
         if (result or boxes)["AP@0.5"] < 0.001 and not explained:
             for reason in self._explain(truth, detections):
                 logger.warning(reason)
@@ -109,6 +111,7 @@ class CocoEvaluator:
                 boxes = found.boxes.astype(np.float64).clip(0, [width - 1, height - 1, width - 1, height - 1])
                 key = {"image_id": _plain(image_id), "category_id": _plain(category_id)}
                 records = [
+                    # Our ends belong to the box, COCO's width and height are distances.
                     {**key, "bbox": [x1, y1, x2 - x1 + 1, y2 - y1 + 1], "score": score}
                     for (x1, y1, x2, y2), score in zip(boxes.tolist(), found.scores.tolist())
                 ]
@@ -121,6 +124,7 @@ class CocoEvaluator:
         """Why AP is next to 0."""
         class_of = {category_id: c for c, category_id in enumerate(self.category_ids, start=1)}
         objects = [truth.imgToAnns.get(image_id, []) for image_id in self.image_ids]
+        # Back to inclusive ends.
         corners = [[(x, y, x + w - 1, y + h - 1) for x, y, w, h in (a["bbox"] for a in part)] for part in objects]
         gt_boxes = [np.array(rows, dtype=np.float64).reshape(-1, 4) for rows in corners]
         gt_classes = [np.array([class_of[a["category_id"]] for a in part], int) for part in objects]
@@ -152,6 +156,7 @@ def _only(records: list[dict[str, Any]], geometry: str) -> list[dict[str, Any]]:
 def write_results(path: str, records: list[dict[str, Any]]) -> None:
     """Write a COCO results file in one step, never half of it; one record a line, keys sorted."""
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    # A record a line: files of two tests can be compared with diff.
     lines = ",\n".join(json.dumps(record, sort_keys=True) for record in records)
     atomic.write_text(path, f"[\n{lines}\n]\n")
 
@@ -162,6 +167,7 @@ def _score(truth: COCO, records: list[dict[str, Any]], iou_type: str, names: dic
         found = truth.loadRes(records) if records else as_coco([], [], [])
         evaluation = COCOeval(truth, found, iou_type)
         evaluation.params.imgIds = truth.getImgIds()
+        # Our classes alone, as the file may have more. pycocotools sorts them, so below they are read in its order.
         evaluation.params.catIds = list(names)
         evaluation.evaluate()
         evaluation.accumulate()

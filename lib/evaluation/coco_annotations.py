@@ -50,6 +50,7 @@ def load_ground_truth(
     chosen = [images[i] for i in image_ids]
     for image, size in zip(chosen, image_sizes):
         _check_size(image, (int(size[0]), int(size[1])), annotation_file)
+    # After the checks: a list of images for a submission should be the right one, too.
     if not data["annotations"]:
         return None
     wanted, categories = set(image_ids), set(category_ids)
@@ -60,6 +61,7 @@ def load_ground_truth(
         raise EvaluationError(f"{annotation_file}: {'; '.join(problems[:5])} ({len(problems)} in all)")
     complete = _with_mask if masks else _with_box
     completed = [complete(a, images[a["image_id"]]) for a in annotations]
+    # From 1: pycocotools marks what is not matched with 0.
     completed = [{**a, "id": number, "iscrowd": int(a.get("iscrowd", 0))} for number, a in enumerate(completed, 1)]
     return as_coco(chosen, data["categories"], completed)
 
@@ -85,6 +87,7 @@ def _check_size(image: dict[str, Any], size: tuple[int, int], annotation_file: s
 def _with_box(annotation: dict[str, Any], image: dict[str, Any]) -> dict[str, Any]:
     """A copy with an area and without a segmentation, which nobody has checked and which boxes do not need."""
     width, height = annotation["bbox"][2:]
+    # Where the file has an area it stands behind ours, and wins.
     kept = {key: value for key, value in annotation.items() if key != "segmentation"}
     return {"area": float(width * height), **kept}
 
@@ -94,6 +97,7 @@ def _with_mask(annotation: dict[str, Any], image: dict[str, Any]) -> dict[str, A
     height, width = image["height"], image["width"]
     segmentation = annotation["segmentation"]
     if isinstance(segmentation, list):
+        # Four numbers are a box to pycocotools, and two points cover nothing.
         segmentation = [polygon for polygon in segmentation if len(polygon) >= 6]
         reach = max(float(np.abs(polygon).max()) for polygon in segmentation)
         # pycocotools walks along every outline pixel by pixel, so a point far away would fill the memory.

@@ -109,6 +109,7 @@ def _frame_warnings(detections: Sequence[Detections], image_sizes: Sequence[tupl
     """Boxes that end outside their image tell of another frame, inverted ones of x, y, width, height."""
     boxes = np.concatenate([found.boxes for found in detections]).astype(np.float64)
     sizes = np.concatenate([np.tile(size[::-1], (len(found), 1)) for found, size in zip(detections, image_sizes)])
+    # The last pixel is side - 1, so a box inside its image is below 1.
     reach = (boxes[:, 2:] / sizes).max(axis=1)
     inverted = (boxes[:, 2:] < boxes[:, :2]).any(axis=1)
     warnings = []
@@ -130,6 +131,7 @@ def check_image_ids(image_ids: Sequence[Any], known: Iterable[Any], annotation_f
     known = set(known)
     foreign = [i for i in image_ids if i not in known]
     if foreign:
+        # The common case: "42" in one file and 42 in the other.
         as_text = {str(i) for i in foreign} <= {str(k) for k in known}
         raise EvaluationError(
             f"{len(foreign)} of {len(image_ids)} image ids, e.g. {foreign[0]!r}, are not in "
@@ -153,6 +155,7 @@ def check_categories(
             raise EvaluationError(
                 f"category id {category_id} ('{name}') is not in {annotation_file}, which has {sorted(names)}"
             )
+        # A file may leave names out; then the ids alone are compared.
         if names[category_id] not in (None, name):
             raise EvaluationError(
                 f"category id {category_id} is '{name}' in the results but '{names[category_id]}' in "
@@ -184,6 +187,7 @@ def explain_low_ap(
         return ["no image with objects has a detection: check that the trained parameters were loaded"]
     if same.max() >= 0.5:
         return []
+    # Boxes of neighbours of another class overlap now and then; that is no sign of another order of classes.
     if (other >= 0.5).mean() > 0.05:
         return [
             "boxes fit objects, but always of another class: the order of classes differs between the "
@@ -202,8 +206,10 @@ def _best_overlaps(
     same, other = [np.zeros(0)], [np.zeros(0)]
     for found, boxes, labels in zip(detections, gt_boxes, gt_classes):
         for label in np.unique(found.labels) if len(boxes) else ():
+            # The best few tell; there may be hundreds of boxes without score threshold.
             iou = bbox_overlaps(found.of_class(label).best_first().boxes[:keep], boxes)
             mine = np.asarray(labels) == label
+            # `initial`, as the image may have no object of this class, or of no other.
             same.append(iou[:, mine].max(axis=1, initial=0.0))
             other.append(iou[:, ~mine].max(axis=1, initial=0.0))
     return np.concatenate(same), np.concatenate(other)

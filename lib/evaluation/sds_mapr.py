@@ -76,6 +76,7 @@ def segment_iou(a: Segment, b: Segment) -> float:
     part_b = b.mask[y1 - b.box[1] : y2 - b.box[1], x1 - b.box[0] : x2 - b.box[0]]
     intersection = int(np.count_nonzero(part_a & part_b))
     union = a.area + b.area - intersection
+    # Two empty masks share nothing, and would divide by 0.
     return intersection / union if union >= 1 else 0.0
 
 
@@ -92,6 +93,7 @@ def evaluate_class(
         detections: per image, those of the class, with masks.
     """
     best_iou, best_gt = _match(truth, detections, binary_thresh)
+    # The empty float64 array turns all into float64, and serves where there are no images.
     scores = np.concatenate([np.zeros(0), *(found.scores for found in detections)])
     # The original's order: numpy's default sort of float64, which is not stable, so ties must go through the same call.
     order = np.argsort(-scores)
@@ -115,7 +117,9 @@ def _match(
             # Resizing masks is most of the work, and most detections lie in images without the class.
             detection = render_segment(box, mask, binary_thresh) if segments else None
             overlaps = [segment_iou(detection, s) for s in segments] if detection else []
+            # Of equal overlaps the first object, and no other is tried if that one is taken: the original's protocol.
             winner = int(np.argmax(overlaps)) if overlaps else -1
+            # -1 is below any threshold: in an image without the class a detection is false whatever the threshold is.
             best_iou.append(overlaps[winner] if overlaps else -1.0)
             best_gt.append(offset + winner if overlaps else -1)
         offset += len(segments)
@@ -148,6 +152,7 @@ def _explain(
 ) -> list[str]:
     """Why every AP is 0."""
     gt_boxes, gt_classes = [], []
+    # Class 0 has a list for every image as well, all of them empty.
     for i in range(len(truth[0])):
         objects = [(s.box, c) for c, images in enumerate(truth) for s in images[i]]
         gt_boxes.append(np.array([box for box, _ in objects], dtype=np.float64).reshape(-1, 4))

@@ -34,6 +34,7 @@ def confusion_matrix(truth: np.ndarray, prediction: np.ndarray, num_classes: int
             f"predicted labels run from {columns.min()} to {columns.max()}, but classes are 0 to {num_classes - 1}: "
             "was this made by a network with other classes?"
         )
+    # One number for a pair of labels, so that one pass counts the whole matrix.
     counts = np.bincount(num_classes * rows + columns, minlength=num_classes**2)
     return counts.reshape(num_classes, num_classes)
 
@@ -78,6 +79,7 @@ def scores(matrix: np.ndarray) -> Scores:
     """Pixel accuracy, mean accuracy, mean IU and frequency-weighted IU of a confusion matrix (C, C)."""
     matrix = np.asarray(matrix, np.float64)
     hits, truth, predicted = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
+    # 0 / 0 is nan for a class that neither occurs nor is predicted; one that is only predicted has an IU of 0.
     accuracy, iu = _divide(hits, truth), _divide(hits, truth + predicted - hits)
     present = truth > 0
     return Scores(
@@ -107,8 +109,10 @@ def softmax_loss(score: np.ndarray, truth: np.ndarray) -> float:
     score: (C, h, w); truth: (h, w), values that are no class are ignored.
     """
     score = np.asarray(score, np.float64)
+    # Sums of exponentials stay finite so, and the difference cancels.
     score = score - score.max(axis=0)
     counted = (truth >= 0) & (truth < len(score))
+    # Void labels are no index; what stands in for them is left out at the end.
     picked = np.take_along_axis(score, np.where(counted, truth, 0)[None].astype(np.int64), axis=0)[0]
     return float((np.log(np.exp(score).sum(axis=0)) - picked)[counted].sum())
 
@@ -131,6 +135,7 @@ class SegmentationEvaluator:
 
         Raises EvaluationError naming the image: another size than the label, or values that are no class.
         """
+        # All tasks are counted before any is added, so an image that is refused leaves the sums as they were.
         counts = {task: self._count(index, task, prediction) for task, prediction in predictions.items()}
         for task, prediction in predictions.items():
             self.matrices[task] += counts[task]

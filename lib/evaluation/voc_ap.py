@@ -36,6 +36,7 @@ def first_hits(best_iou: np.ndarray, best_gt: np.ndarray, threshold: float) -> n
         threshold: least overlap that counts.
     """
     hit = np.flatnonzero(best_iou >= threshold)
+    # The index of first occurrence, and best scores come first: the detection that takes the object.
     _, first = np.unique(best_gt[hit], return_index=True)
     true_positive = np.zeros(len(best_iou), dtype=bool)
     true_positive[hit[first]] = True
@@ -50,14 +51,17 @@ def eleven_point_ap(recall: np.ndarray, precision: np.ndarray) -> float:
     ap = 0.0
     for point in ELEVEN_POINTS:
         reached = precision[recall >= point]
+        # Divided one by one, as the development kit does it: the last digits depend on it.
         ap += (reached.max() if reached.size else 0.0) / 11.0
     return float(ap)
 
 
 def area_ap(recall: np.ndarray, precision: np.ndarray) -> float:
     """Area under the monotone precision-recall curve (VOC 2010 kit); arguments as `eleven_point_ap`."""
+    # Ends at recall 0 and 1 without precision, so that what is never reached adds nothing.
     recall = np.concatenate(([0.0], recall, [1.0]))
     precision = np.concatenate(([0.0], precision, [0.0]))
+    # From the right: the best precision at this recall or beyond it.
     envelope = np.maximum.accumulate(precision[::-1])[::-1]
     step = np.flatnonzero(recall[1:] != recall[:-1])
     return float(np.sum((recall[step + 1] - recall[step]) * envelope[step + 1]))

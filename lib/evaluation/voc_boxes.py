@@ -68,8 +68,10 @@ class VocBoxEvaluator:
                 best_iou.append(overlaps.max(axis=1))
                 best_gt.append(offset + overlaps.argmax(axis=1))
             else:
+                # Below any threshold: nothing is there to be found.
                 best_iou.append(np.full(len(mine), -1.0))
                 best_gt.append(np.full(len(mine), -1))
+            # Objects are numbered over all images, as an object can be found once.
             offset += len(truth)
         order = np.argsort(-np.concatenate(scores), kind="stable")
         hits = first_hits(np.concatenate(best_iou)[order], np.concatenate(best_gt)[order], self.threshold)

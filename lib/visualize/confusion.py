@@ -20,6 +20,7 @@ def confusion_picture(matrix: np.ndarray, classes: Sequence[str]) -> np.ndarray:
     if matrix.shape != (len(classes), len(classes)):
         raise ValueError(f"a confusion matrix of {len(classes)} classes must be square, this one is {matrix.shape}")
     totals = matrix.sum(axis=1)
+    # A row of nothing divides by 1 and stays 0.
     shares = matrix / np.maximum(totals, 1)[:, None]
     margin = max(cv2.getTextSize(name, _FONT, 0.45, 1)[0][0] for name in classes) + 2 * _GAP
     side = margin + _CELL * len(classes) + _GAP
@@ -40,6 +41,7 @@ def _cell(picture: np.ndarray, place: tuple[int, int], share: float, occurs: boo
     if not occurs:
         cv2.line(picture, (x, y + _CELL - 1), (x + _CELL - 1, y), (200, 200, 200), 1, cv2.LINE_AA)
     elif share >= 0.005:
+        # White on the darker half of the shades.
         colour = (255, 255, 255) if share > 0.5 else (0, 0, 0)
         text = f"{100 * share:.0f}"
         width = cv2.getTextSize(text, _FONT, 0.4, 1)[0][0]
@@ -54,4 +56,5 @@ def _names(picture: np.ndarray, classes: Sequence[str], margin: int) -> None:
         cv2.putText(strip, name, (margin - width - _GAP, 21), _FONT, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
         start = margin + index * _CELL
         picture[start : start + _CELL, :margin] = strip
+        # A name is drawn lying and turned, as OpenCV writes in one direction only.
         picture[:margin, start : start + _CELL] = cv2.rotate(strip, cv2.ROTATE_90_CLOCKWISE)

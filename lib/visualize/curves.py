@@ -40,6 +40,7 @@ def read_log(path: str | Path) -> list[dict[str, Any]]:
         for line in file:
             try:
                 record = json.loads(line)
+            # A record nested a thousand deep is damage too, and json meets it with a RecursionError.
             except (ValueError, RecursionError):
                 continue
             if isinstance(record, dict):
@@ -65,12 +66,14 @@ def series(records: Sequence[dict[str, Any]]) -> dict[str, tuple[np.ndarray, np.
 
 
 def _is_number(value: Any) -> bool:
+    # bool is an int to Python, and the json reader lets NaN and Infinity through.
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def smooth(values: np.ndarray) -> np.ndarray:
     """Centred running mean of (n,) values over a twentieth of them, cut off at the ends."""
     half = int(len(values) * SMOOTHING_SHARE / 2)
+    # Differences of running sums: the same work whatever the window.
     total = np.concatenate(([0.0], np.cumsum(values)))
     index = np.arange(len(values))
     low, high = np.maximum(index - half, 0), np.minimum(index + half + 1, len(values))
@@ -125,8 +128,10 @@ def _panels(count: int) -> tuple[Any, Any]:
 
 def _draw(panel: Any, key: str, steps: np.ndarray, values: np.ndarray) -> None:
     color = "#2a7f62" if "acc" in key.lower() else "#7a7a7a" if key == "lr" else "#c4512d"
+    # A curve of few points needs to show them; one alone would be no line at all.
     dots = {"marker": "o", "markersize": 3} if len(values) < 20 else {}
     panel.plot(steps, values, color=color, alpha=0.3, linewidth=0.8)
+    # A rate changes in steps, which a running mean would round off.
     panel.plot(steps, smooth(values) if key != "lr" else values, color=color, linewidth=1.7, **dots)
     panel.set_title(f"{key}   {values[-1]:.4g}", fontsize=10, loc="left")
     panel.grid(True, color="0.93")

@@ -47,6 +47,7 @@ def write_gallery(
 
     def pictures() -> Iterator[Picture]:
         for entry, found in zip(entries, detections):
+            # One at a time: pictures of a whole data set would not fit into memory.
             yield _compare(entry, found.above(thresh).best_first(), classes, binary_thresh)
 
     pairs = zip(entries, detections)
@@ -79,6 +80,7 @@ def _count_right(entry: Entry, masks: np.ndarray | None, found: Detections, bina
         mine = np.flatnonzero(entry.classes == label)
         best = int(mine[row[mine].argmax()]) if len(mine) else -1
         if best >= 0 and row[best] >= FOUND_IOU:
+            # A set: a second detection of the same object adds nothing, so it is false.
             used.add(best)
     return len(used)
 

@@ -24,6 +24,7 @@ def instance_colors(count: int) -> np.ndarray:
     """(count, 3) uint8 BGR colours, bright and well apart for consecutive instances."""
     colors = np.zeros((count, 3), dtype=np.uint8)
     for k in range(count):
+        # Starts at blue, and after eight hues turns to another saturation: by then hues come near those used before.
         hue, saturation = (0.58 + k * GOLDEN_RATIO) % 1.0, (0.78, 0.62, 0.9)[k // 8 % 3]
         rgb = colorsys.hsv_to_rgb(hue, saturation, 1.0)
         colors[k] = [round(255 * v) for v in rgb[::-1]]
@@ -70,12 +71,14 @@ def draw_instances(
     """
     boxes = _checked(image, boxes, labels, masks, scores)
     order = np.zeros(len(boxes)) if scores is None else -np.asarray(scores, np.float64)
+    # What has no finite place or rank cannot be drawn, and cast to integers it would be anywhere.
     usable = np.isfinite(boxes).all(axis=1) & np.isfinite(order)
     ranked = [k for k in np.argsort(order, kind="stable") if usable[k]]
     colors = instance_colors(len(ranked))
     areas = (boxes[ranked, 2] - boxes[ranked, 0] + 1) * (boxes[ranked, 3] - boxes[ranked, 1] + 1)
     by_size = np.argsort(-areas, kind="stable")
     unit = line_unit(image.shape)
+    # Floating point while masks are laid over each other, so that every overlap does not round once more.
     canvas = image.astype(np.float32)
     outlines: dict[int, list[np.ndarray]] = {}
     if masks is not None:
@@ -125,12 +128,15 @@ def _mask_layers(
     x1, y1, x2, y2 = (int(v) for v in np.round(box[:4]))
     width, height = x2 - x1 + 1, y2 - y1 + 1
     visible = max(x1, 0), max(y1, 0), min(x2, size[1] - 1) + 1, min(y2, size[0] - 1) + 1
+    # A box many times the image, as a diverged network makes, would take its size in memory below.
     if visible[2] <= visible[0] or visible[3] <= visible[1] or max(width, height) > 8 * max(size):
         return alpha, []
     # The cut is made on a finer grid than the image, which gives smooth edges without blurring the shape.
+    # Coarser for large boxes, whose edges look smooth by themselves: the grid costs up to 16 times their pixels.
     fine = 4 if width * height < 400_000 else 2 if width * height < 4_000_000 else 1
     smooth = cv2.resize(mask.astype(np.float32), (width * fine, height * fine))
     cover = (smooth >= binary_thresh).astype(np.uint8)
+    # Mean over the fine pixels: the share of each pixel that is covered.
     soft = cv2.resize(cover.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
     rows, columns = slice(visible[1] - y1, visible[3] - y1), slice(visible[0] - x1, visible[2] - x1)
     alpha[visible[1] : visible[3], visible[0] : visible[2]] = soft[rows, columns]
@@ -143,6 +149,7 @@ def _contours(cover: np.ndarray, fine: int, origin: tuple[int, int]) -> list[np.
     contours = []
     for contour in found:
         if len(contour) >= 4 * fine:
+            # From centres of fine pixels to coordinates in which centres of the image's pixels are whole.
             points = (contour + 0.5) / fine - 0.5 + np.array(origin)
             contours.append(np.round(points * 16).astype(np.int32))
     return contours
@@ -152,8 +159,10 @@ def _draw_outline(
     canvas: np.ndarray, contours: list[np.ndarray], box: np.ndarray, color: list[int], unit: float
 ) -> None:
     dark = [int(0.35 * v) for v in color]
+    # A dark line below a bright one is seen on any ground.
     for thickness, ink in ((3 * unit, dark), (1.6 * unit, color)):
         cv2.polylines(canvas, contours, True, ink, max(1, round(thickness)), cv2.LINE_AA, shift=4)
+    # Far outside of any image, and inside of what OpenCV's fixed point can hold.
     low, high = np.clip(np.round(box[:4]), -16384, 16384).astype(int).reshape(2, 2).tolist()
     cv2.rectangle(canvas, low, high, color, max(1, round(unit)), cv2.LINE_AA)
 
@@ -167,6 +176,7 @@ def _draw_labels(
     canvas: np.ndarray, boxes: np.ndarray, texts: Sequence[str], colors: np.ndarray, unit: float
 ) -> np.ndarray:
     """Label chips at the boxes' upper left corners, inside the image, the first ones choose their place."""
+    # PIL, as OpenCV's letters are strokes of ASCII only. It takes R, G, B.
     picture = Image.fromarray(canvas[..., ::-1])
     draw, font = ImageDraw.Draw(picture), _font(round((13 if len(texts) <= CROWDED else 11) * unit))
     taken: list[Rectangle] = []
@@ -178,7 +188,9 @@ def _draw_labels(
         taken.append(place)
         red, green, blue = (int(v) for v in color[::-1])
         draw.rounded_rectangle(place, radius=padding, fill=(red, green, blue))
+        # Brightness by the weights of television (BT.601).
         ink = (0, 0, 0) if 0.299 * red + 0.587 * green + 0.114 * blue > 110 else (255, 255, 255)
+        # A text's box does not begin at the point it is drawn at.
         draw.text((place[0] + padding - left, place[1] + padding - top), text, font=font, fill=ink)
     return np.ascontiguousarray(np.asarray(picture)[..., ::-1])
 
@@ -195,6 +207,7 @@ def _place(box: np.ndarray, size: tuple[float, float], shape: tuple[int, ...], t
         y = float(np.clip(round(y), 0, max(0, shape[0] - 1 - height)))
         rectangles.append((x, y, x + width, y + height))
     free = [r for r in rectangles if not any(_meet(r, t) for t in taken)]
+    # Where no place is free, the first wish: labels on top of each other beat a label far from its box.
     return (free or rectangles)[0]
 
 

@@ -37,8 +37,10 @@ def write_page(folder: str | Path, pictures: Iterable[Picture], title: str, note
     for picture in pictures:
         name = _file_name(picture.name, taken)
         _, data = cv2.imencode(".jpg", picture.image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+        # Not cv2.imwrite, which answers False where a disk is full: this raises.
         (folder / "images" / name).write_bytes(data.tobytes())
         items.append((1.0 if picture.quality is None else picture.quality, picture.name, _figure(picture, name)))
+    # By name where the quality is the same, so that two runs give the same page.
     figures = "\n".join(figure for _, _, figure in sorted(items, key=lambda item: item[:2]))
     page = _PAGE.format(title=html.escape(title), note=html.escape(note), count=len(items), figures=figures)
     atomic.write_text(str(folder / "index.html"), page)
@@ -47,8 +49,10 @@ def write_page(folder: str | Path, pictures: Iterable[Picture], title: str, note
 
 def _file_name(name: str, taken: set[str]) -> str:
     """A safe file name not used before on this page."""
+    # A name from a data set may hold slashes, spaces or quotes; a dot in front would hide the file.
     stem = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(name).stem).lstrip(".") or "image"
     unique, number = stem, 1
+    # Some file systems take a.jpg and A.jpg for one file.
     while unique.lower() in taken:
         number += 1
         unique = f"{stem}-{number}"

@@ -35,6 +35,7 @@ def overlay(image: np.ndarray, labels: np.ndarray, palette: np.ndarray, alpha: f
     shown = labels > 0
     result = image.copy()
     mixed = image[shown].astype(np.float32) * np.float32(1 - alpha) + alpha * palette[labels[shown]].astype(np.float64)
+    # Into an array of uint8, which cuts off what is behind the point.
     result[shown] = mixed.astype(np.float32)
     return result
 

@@ -23,9 +23,11 @@ def palette_of(classes: Sequence[str]) -> np.ndarray:
 
 def draw_labels(image: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> np.ndarray:
     """Image (h, w, 3) uint8 BGR with the colours of labels (h, w) over it; void and background stay clear."""
+    # One up, as the overlay leaves 0 clear and class 0 may be one to be shown. int64, since 255 + 1 is 0 in uint8.
     shown = labels.astype(np.int64) + 1
     shown[(labels == VOID) | ((labels == 0) & is_background(classes[0]))] = 0
     palette = np.concatenate([np.zeros((1, 3), np.uint8), palette_of(classes)])
+    # The palette is R, G, B and the image B, G, R.
     return overlay(image[:, :, ::-1], shown, palette)[:, :, ::-1]
 
 
@@ -45,6 +47,7 @@ def comparisons(
 ) -> Iterator[Picture]:
     """Truth beside prediction of the first `count` images. predicted(index) -> (h, w) labels."""
     classes = dataset.tasks[task]
+    # People look at colours, not at depth.
     form = "color" if "color" in dataset.inputs else dataset.inputs[0]
     for index in range(min(count, len(dataset))):
         image, truth, labels = dataset.read_input(index, form), dataset.read_label(index, task), predicted(index)
