@@ -35,9 +35,12 @@ class ExecutorPool:
         self.limit = limit
         self.input_names = list(largest)
         self.param_names = [name for name in symbol.list_arguments() if name not in largest]
+        # Inputs and what stays fixed get no gradient array at all: MXNet then leaves that part of the backward pass
+        # out.
         self.grad_req = dict.fromkeys(symbol.list_arguments(), "null")
         self.grad_req.update(grad_req or {})
         self._executors: OrderedDict[tuple, mx.executor.Executor] = OrderedDict()
+        # Inputs by name: binding takes an array from here where it is large enough, and puts a new one here where not.
         self._buffer: Dict[str, mx.nd.NDArray] = {}
         self.root = symbol.simple_bind(ctx, grad_req=self.grad_req, shared_buffer=self._buffer, **largest)
         self._executors[self._key(largest)] = self.root
@@ -68,6 +71,7 @@ class ExecutorPool:
             self._executors[key] = self.symbol.simple_bind(
                 self.ctx,
                 grad_req=self.grad_req,
+                # Always the root, which was bound with the largest shapes.
                 shared_exec=self.root,
                 shared_arg_names=self.param_names,
                 shared_buffer=self._buffer,
@@ -79,7 +83,9 @@ class ExecutorPool:
     def _make_room(self) -> None:
         """Drop the least recently used shape, never the root, after its work is finished."""
         while len(self._executors) >= self.limit:
+            # The root stays, as all others use its memory and its parameters.
             key = next(k for k, executor in self._executors.items() if executor is not self.root)
+            # What was queued may still be computing.
             mx.nd.waitall()
             del self._executors[key]
 

@@ -61,6 +61,7 @@ def in_turn(
 
     `start` only queues work. One item per device is under way while an earlier one is finished.
     """
+    # First in, first out: results come in the order of the items, whichever device is faster.
     flying: deque = deque()
     for turn, item in enumerate(items):
         device = devices[turn % len(devices)]

@@ -54,8 +54,10 @@ class SampleSource:
 
     def make(self, plan: BatchPlan) -> Batch:
         """The samples of a plan, stacked."""
+        # By place, not by image: an image that comes twice in a run is not drawn alike twice.
         seeds = (sample_seed(self.seed, plan.epoch, place) for place in plan.places)
         samples = [self.sample(index, seed) for index, seed in zip(plan.indices, seeds)]
+        # Targets are laid out over the batch's map, which the largest images decide.
         height, width = (max(sample["data"].shape[axis] for sample in samples) for axis in (1, 2))
         for sample in samples:
             sample.update(self.targets((height, width), sample))
@@ -78,6 +80,7 @@ class EpochLoader:
 
     def items(self, epoch: int, place: int) -> List[str]:
         """Image files of this worker's batch number `place` in the epoch, for messages."""
+        # Planned anew: only a message needs it, and an epoch's plan has an entry for every batch.
         return self.source.names(self.sampler.plan(epoch)[place])
 
     def _name(self, plan: BatchPlan) -> str:
@@ -89,6 +92,7 @@ def pad_stack(arrays: Sequence[np.ndarray], fill: float = 0.0) -> np.ndarray:
     shape = tuple(max(sizes) for sizes in zip(*(a.shape for a in arrays)))
     out = np.full((len(arrays),) + shape, fill, dtype=arrays[0].dtype)
     for row, array in zip(out, arrays):
+        # Padding goes behind, so that coordinates in the image stay what they are.
         row[tuple(slice(0, size) for size in array.shape)] = array
     return out
 

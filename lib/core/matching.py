@@ -52,6 +52,7 @@ def match_params(
         CheckpointError: lists all missing, unexpected and wrong-shaped arrays with their shapes.
     """
     params = {**arg_params, **aux_params}
+    # FCIS's checkpoints all have folded copies, which the network itself never reads.
     unused_ok = ("*",) if allow_unexpected is True else ("*_test", *(allow_unexpected or ()))
     wrong = [n for n in expected if n in params and tuple(params[n].shape) != tuple(expected[n])]
     missing = [n for n in expected if n not in params and not _matches(n, allow_missing)]
@@ -77,8 +78,10 @@ def _hints(pairs: List[Tuple[str, tuple, tuple]], units: Mapping[str, Tuple[str,
     for name, have, want in pairs:
         word, each = units.get(name, ("", 0))
         if each and have[0] % each == 0 and want[0] % each == 0 and have[0] != want[0]:
+            # Whole numbers of units only: other shapes differ for other reasons.
             counts = f"  checkpoint has {have[0] // each} {word}, config has {want[0] // each}"
             hints.append(f"{counts}: take the data or config it was trained with, or train anew")
+    # Weight and bias of a layer say the same.
     return list(dict.fromkeys(hints))
 
 

@@ -33,8 +33,10 @@ class MetricSet:
     def update(self, arrays: Outputs) -> None:
         """Add one device's batch; returns before the device has computed it."""
         pairs = [rule(arrays) for rule in self.rules.values()]
+        # One array for all metrics, so that reading them is one wait and one copy.
         stacked = mx.nd.stack(*[mx.nd.concat(total, count, dim=0) for total, count in pairs])
         ctx = stacked.context
+        # A sum for each device: arrays of two devices cannot be added, and a copy would make one wait for the other.
         self._sums[ctx] = self._sums[ctx] + stacked if ctx in self._sums else stacked
 
     def _totals(self) -> np.ndarray:
@@ -83,5 +85,6 @@ def masked_accuracy(prob: mx.nd.NDArray, label: mx.nd.NDArray, keep: mx.nd.NDArr
 
 def masked_log_loss(prob: mx.nd.NDArray, label: mx.nd.NDArray, keep: mx.nd.NDArray, eps: float = 1e-14) -> Sums:
     """Sum of -log(prob[label] + eps) and count, where keep is 1. prob (n, C, ...), label and keep (n, ...)."""
+    # Ignored labels are -1, which is no index; what stands in for them is times 0 below.
     picked = mx.nd.pick(prob, mx.nd.maximum(label, 0), axis=1)
     return -(mx.nd.log(picked + eps) * keep).sum(), keep.sum()

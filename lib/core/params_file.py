@@ -57,6 +57,7 @@ def scan(path: str) -> Dict[str, Entry]:
     with open(path, "rb") as file:
         walker = _Walker(file, os.path.getsize(path))
         walker.check_magic()
+        # An array takes at least its version, a name its length: no more of them can be there than fit into the file.
         entries = [walker.array() for _ in range(walker.count(least_bytes=4))]
         names = [walker.name() for _ in range(walker.count(least_bytes=8))]
     if walker.left:
@@ -75,10 +76,14 @@ def write(file: Writable, arrays: Mapping[str, np.ndarray]) -> None:
     """
     file.write(struct.pack("<QQQ", LIST_MAGIC, 0, len(arrays)))
     for name, array in arrays.items():
+        # MXNet without its numpy mode takes a length of 0 and a shape of no lengths for "not known yet".
         if array.size == 0 or array.ndim == 0 or array.dtype not in DTYPES:
             raise ParamsFileError(f"{name}: {array.dtype} array of shape {array.shape} cannot be stored")
+        # 0: dense.
         file.write(struct.pack(f"<Iii{array.ndim}q", V2, 0, array.ndim, *array.shape))
+        # 1, 0: the device, mx.cpu(0).
         file.write(struct.pack("<iii", 1, 0, DTYPES.index(array.dtype)))
+        # Memory as it is, without a copy in Python's bytes: arrays may be hundreds of megabytes.
         file.write(np.ascontiguousarray(array).data.cast("B"))
     file.write(struct.pack("<Q", len(arrays)))
     for name in arrays:
@@ -117,6 +122,7 @@ class _Walker:
                 raise ParamsFileError(f"this is {what}")
         if not head:
             raise ParamsFileError("the file is empty")
+        # The second number is reserved, and MXNet writes 0.
         if self.take("<QQ") != (LIST_MAGIC, 0):
             raise ParamsFileError("this is no MXNet parameter file")
 
@@ -137,6 +143,7 @@ class _Walker:
         if not 0 <= flag < len(DTYPES):
             raise ParamsFileError(f"damaged: unknown array type {flag}")
         size = DTYPES[flag].itemsize
+        # In Python's integers, which a damaged shape cannot overflow.
         for length in shape:
             size *= length
         self.skip(size)
@@ -144,6 +151,7 @@ class _Walker:
 
     def _shape(self, version: int) -> Tuple[int, ...]:
         """Files before MXNet 1.0 have no version word: the number of dimensions stands in its place."""
+        # No network has an array of 0xF993FAC8 dimensions, which is how MXNet tells them apart too.
         old = version not in (V1, V2, V3)
         ndim = version if old else self.take("<i")[0]
         if not 0 <= ndim <= MAX_DIMS:

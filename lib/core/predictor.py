@@ -29,9 +29,11 @@ class Predictor:
         executor_limit: int = 3,
     ) -> None:
         self.pool = ExecutorPool(symbol, ctx, largest, limit=executor_limit)
+        # MXNet appends _output to an operator's name.
         self.output_names = [name[: -len("_output")] for name in symbol.list_outputs()]
         for mine, given in ((self.pool.params, arg_params), (self.pool.aux, aux_params)):
             for name in mine:
+                # Files of half or double precision are taken too; the network computes in float32.
                 given[name].astype("float32").copyto(mine[name])
 
     def start(self, batch: Mapping[str, np.ndarray]) -> List[mx.nd.NDArray]:

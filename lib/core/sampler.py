@@ -16,6 +16,7 @@ SEED_RANGE = 2**24
 
 def sample_seed(seed: int, epoch: int, place: int) -> int:
     """Seed of one sample's random draws: depends on the run's seed, the epoch and the place in the epoch's order."""
+    # SeedSequence mixes all three well, so neighbouring places do not get related draws.
     return int(np.random.SeedSequence((seed, epoch, place)).generate_state(1)[0] % SEED_RANGE)
 
 
@@ -87,6 +88,7 @@ class EpochSampler:
         """This worker's batches of an epoch."""
         # Place SEED_RANGE is none of a sample's: the order draws numbers of its own.
         rng = np.random.RandomState(sample_seed(self.seed, epoch, SEED_RANGE))
+        # Left out are the last of this epoch's order: where it is drawn, others every time.
         order = [int(index) for index in self.order(rng)][: self.count // self.group * self.group]
         return _cut(order, self.batch, epoch, 0, self.share)
 
@@ -110,6 +112,7 @@ class EndlessSampler:
 
     def plan(self, epoch: int) -> List[BatchPlan]:
         """This worker's batches of piece `epoch`; places count from the beginning of the run."""
+        # Every worker makes the order of all and takes its part, so that they need not talk to each other.
         piece = self.length * self.share.workers * self.batch
         return _cut(self.order(epoch * piece, piece), self.batch, epoch, epoch * piece, self.share)
 
@@ -144,6 +147,7 @@ def aspect_grouped_order(
     order = np.hstack([rng.permutation(np.where(wide)[0]), rng.permutation(np.where(~wide)[0])])
     extra = len(order) % batch
     full = order[: len(order) - extra]
+    # order[:-0], in the original, is the slice of nothing.
     if original_quirk and extra == 0:
         full = order[:0]
     rows = full.reshape(-1, batch)

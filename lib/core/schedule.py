@@ -24,6 +24,7 @@ class MultiFactorSchedule:
         lr = self.base_lr
         for step in self.steps:
             if num_update > step:
+                # One step after the other, as MXNet multiplies: a power differs in the last bit.
                 lr *= self.factor
         return lr
 
@@ -39,6 +40,7 @@ class PolySchedule:
     power: float = 1.0
 
     def __call__(self, num_update: int) -> float:
+        # A negative base would have complex roots.
         return self.base_lr * max(0.0, 1 - (num_update - 1) / self.last) ** self.power
 
 

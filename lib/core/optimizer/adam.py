@@ -25,6 +25,7 @@ class Adam(Optimizer):
 
     def update(self, params: Arrays, grads: Arrays, lr: float, number: int) -> None:
         """Step `number` (from 1) at learning rate `lr`, in place."""
+        # Both bias corrections in the rate (end of the paper's section 2): MXNet's operator makes none.
         correction = math.sqrt(1 - self.BETA2**number) / (1 - self.momentum**number)
         for name in self.adaptive:
             mx.nd.adam_update(

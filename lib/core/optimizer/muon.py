@@ -24,6 +24,7 @@ class Muon(Adam):
     some 7e12 operations an update.
     """
 
+    # Root mean square of an Adam step, which Liu et al. found between 0.2 and 0.4.
     LENGTH = 0.2
 
     def __init__(self, params: Arrays, *args, **kwargs) -> None:
@@ -49,11 +50,14 @@ class Muon(Adam):
                 rescale_grad=self.rescale_grad,
                 out=self._steps[name],
             )
+        # All are read before the first is worked on, so the device is waited for once.
         momenta = [self._steps[name].asnumpy() for name in self.matrices]
         steps = orthogonalised([momentum.reshape(len(momentum), -1) for momentum in momenta])
         for name, step in zip(self.matrices, steps):
             self._steps[name][:] = step.reshape(params[name].shape)
             rate, length = lr * self.lr_mults[name], self.LENGTH * math.sqrt(max(step.shape))
+            # The operator's decay is lr wd; over `length`, which is in its lr here, it is rate wd: apart from the
+            # step.
             mx.nd.sgd_update(
                 params[name], self._steps[name], lr=rate * length, wd=self.wds[name] / length, out=params[name]
             )
@@ -72,6 +76,7 @@ def orthogonalised(matrices: Sequence[np.ndarray]) -> List[np.ndarray]:
     # Nothing depends on the size of a matrix; the squares of large numbers would.
     matrices = [x / max(np.abs(x).max(), np.float32(1e-30)) for x in matrices]
     tall = [len(x) > x.shape[1] for x in matrices]
+    # The smaller of the two: no matrix is larger than the shorter side.
     grams = [x.T @ x if t else x @ x.T for x, t in zip(matrices, tall)]
     results = list(matrices)
     for size in {len(gram) for gram in grams}:
@@ -92,5 +97,6 @@ def _inverse_roots(grams: np.ndarray) -> np.ndarray:
     for _ in range(5):
         step = a * eye + b * grams + c * (grams @ grams)
         factors = step @ factors
+        # The Gram matrix of the X that `factors` now makes: all of these matrices are polynomials of one, and commute.
         grams = step @ (step @ grams)
     return factors

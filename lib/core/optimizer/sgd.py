@@ -25,6 +25,7 @@ class Optimizer:
         wd_mults: Optional[Mapping[str, float]] = None,
         rescale_grad: float = 1.0,
     ) -> None:
+        # Sorted, so that neither updates nor saved states depend on the order in which a dict was filled.
         self.names: List[str] = sorted(params)
         self.momentum = momentum
         self.rescale_grad = rescale_grad
@@ -75,6 +76,7 @@ class TorchSGD(Optimizer):
                 params[name],
                 grads[name],
                 self.states[name],
+                # m = momentum m - lr (grad + wd w): at a rate of -1 this is PyTorch's v.
                 lr=-1.0,
                 wd=self.wds[name],
                 momentum=self.momentum,
