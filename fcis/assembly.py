@@ -39,6 +39,7 @@ def network_spec(config: EasyDict, num_classes: int) -> NetworkSpec:
         ValueError: `symbol` names no backbone; the message lists those known.
     """
     network = config.network
+    # The published files name the network, resnet_v1_101_fcis; here the backbone's name in it is enough.
     name = config.symbol[: -len("_fcis")] if config.symbol.endswith("_fcis") else config.symbol
     strides, dilations = LAYOUTS[network.RPN_FEAT_STRIDE]
     norm = norm_of(network.BN_TRAINED, network.GN_CHANNELS)
@@ -126,7 +127,9 @@ def schedule(train: EasyDict, images: int, images_per_update: int) -> Warmup:
 
     TRAIN.lr_step counts epochs of `images`, mirrored copies included, fractions allowed, as the original does.
     """
+    # Cut off, not rounded, as the original: COCO's rate falls at 5.33 epochs.
     steps = [int(epoch * images / images_per_update) for epoch in parse_numbers(train.lr_step)]
+    # Warm-up of 0 updates is none.
     return Warmup(MultiFactorSchedule(train.lr, steps), train.warmup_step if train.warmup else 0, train.warmup_lr)
 
 

@@ -49,11 +49,13 @@ class TrainSource(SampleSource):
         entry = self.entries[index]
         data, im_info = load_input(entry, self.spec, np.random.RandomState(seed))
         gt_boxes, gt_masks = ground_truth(entry, im_info)
+        # The operators take all inputs as float32, in which a seed below 2^24 is exact.
         seeds = np.array([seed], dtype=np.float32)
         return {"data": data, "im_info": im_info, "gt_boxes": gt_boxes, "gt_masks": gt_masks, "seed": seeds}
 
     def targets(self, size: Tuple[int, int], sample: Sample) -> Sample:
         """RPN targets for an input padded to `size`."""
+        # Begun anew, so that the anchors drawn do not depend on whether a scale was drawn before.
         rng = np.random.RandomState(int(sample["seed"][0]))
         return anchor_targets(self.feature_shape(*size), sample["gt_boxes"], sample["im_info"], self.anchors, rng)
 

@@ -31,11 +31,13 @@ GLOSSARY: Dict[str, str] = {
 
 def _rpn(arrays: Outputs):
     prob, label = arrays["rpn_cls_prob"], arrays["proposal_label"].reshape((arrays["rpn_cls_prob"].shape[0], -1))
+    # Anchors of a whole map in one axis, as their labels come.
     return prob.reshape((0, 2, -1)), label, label != -1
 
 
 def _rcnn(arrays: Outputs):
     label = arrays["rcnn_label"].reshape((-1,))
+    # -3 joins images and rois, in MXNet's codes.
     return arrays["cls_prob"].reshape((-3, 0)), label
 
 
@@ -79,6 +81,7 @@ def fcis_l1_loss(arrays: Outputs) -> Sums:
 
 def fcis_mask_loss(arrays: Outputs) -> Sums:
     """Mask cross entropy per pixel with a target; the targets are those before hard-example mining."""
+    # The maps of two scores as (rois, 2, pixels), their targets as (rois, pixels).
     label = arrays["mask_label"].reshape((0, -1))
     return masked_log_loss(arrays["seg_prob"].reshape((0, 0, -1)), label, label != -1)
 

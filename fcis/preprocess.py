@@ -9,6 +9,7 @@ import numpy as np
 from fullconv.lib.dataset.image import ImageError, read_image, resize_image, resize_scale, to_tensor
 from fullconv.lib.structures.entry import Entry
 
+# 5 become 3, one window of the pooling; 4 become 2, which is none.
 LEAST_SIDE = 5
 """Pixels of input that convolution and pooling of stride 2 at the start of a backbone need."""
 
@@ -27,8 +28,10 @@ class InputSpec(NamedTuple):
     @property
     def largest(self) -> Scale:
         """(height, width) of a wide image at the largest scale, padded."""
+        # A wide image stands for tall ones as well: it is as large, and memory is counted by size.
         short, long = max(self.scales, key=lambda scale: scale[0] * scale[1])
         if self.stride:
+            # Rounded up, as the padding will be.
             short, long = (-(-side // self.stride) * self.stride for side in (short, long))
         return short, long
 

@@ -23,8 +23,10 @@ def padded_count(count: int) -> int:
 def ground_truth(entry: Entry, im_info: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
     """Boxes with class (G, 5) and masks (G, H, W) at input size, float32; rows past the objects have class -1."""
     size = int(im_info[0]), int(im_info[1])
+    # As the original, which takes class 0 for no object.
     objects = np.flatnonzero(entry.classes > 0)
     rows = padded_count(len(objects))
+    # -1 in the class is what the operators know padding by; the coordinates are not looked at.
     boxes = np.full((rows, 5), -1, dtype=np.float32)
     masks = np.zeros((rows, *size), dtype=np.float32)
     if len(objects):

@@ -72,6 +72,7 @@ class Detector:
     def detect(self, image: np.ndarray) -> Detections:
         """What is in one BGR image (h, w, 3) uint8."""
         data, im_info = prepare_input(image, self.images, self.images.scales[0])
+        # Testing has one scale, the first; others are for training.
         sample = data, im_info, (image.shape[0], image.shape[1])
         return self.finish(sample, self.start(sample))
 
@@ -99,9 +100,12 @@ def roi_predictions(
     round is not applied; the boxes are the rois (original's behaviour).
     """
     rois = outputs["rois"][:, 1:]
+    # Measured before the scale is undone: the limit is in pixels of the input, as that of the proposals.
     sides = rois[:, 2:] - rois[:, :2] + 1
     keep = (sides >= min_size).all(axis=1) if min_size > 0 else np.ones(len(rois), dtype=bool)
+    # In float32, as the original: a box on the edge of a pixel would be rounded otherwise in voting.
     boxes = clip_boxes(rois[keep] / np.float32(scale), size)
+    # Of the two masks the second is the inside one. The batch has one image, hence [0].
     return RoiPredictions(boxes, outputs["cls_prob_reshape"][0][keep], outputs["seg_pred"][keep, 1])
 
 
@@ -129,7 +133,9 @@ def _voted(found: RoiPredictions, size: Tuple[int, int], spec: ResultSpec) -> De
 
 
 def _suppressed(found: RoiPredictions, spec: ResultSpec) -> Detections:
+    # Empty lists for the background, so that places in the lists are classes.
     boxes, masks = [np.zeros((0, 5), np.float32)], [found.masks[:0]]
+    # Class 0 is the background, which is never a result.
     for scores in found.scores.T[1:]:
         index = np.flatnonzero(scores > spec.thresh)
         rows = np.hstack([found.boxes[index], scores[index, None]]).astype(np.float32)

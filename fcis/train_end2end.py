@@ -68,11 +68,14 @@ class Training(Session):
             check_classes(self.prefix, self.classes[""])
             return self.restore(None if resume else train.begin_epoch)
         self.start_weights()
+        # The rate is a function of the update's number, so earlier epochs are counted as if they had been trained
+        # here.
         self.trainer.num_update = train.begin_epoch * self.updates_per_epoch
         return train.begin_epoch
 
     def start_weights(self) -> None:
         """Pretrained or random arrays, see `fcis.weights`."""
+        # One dict serves for parameters and statistics: names tell which is which.
         shapes, start = self.trainer.param_shapes(), assembly.start(self.config)
         arrays = start_weights(shapes, start, self.settings.generator(), self.logger.info)
         self.trainer.set_params(arrays, arrays)
@@ -84,6 +87,7 @@ class Training(Session):
         weight, bias = fold_bbox_normalization(
             args["fcis_bbox_weight"].asnumpy(),
             args["fcis_bbox_bias"].asnumpy(),
+            # The four numbers hold for background and object alike, as in the original's files.
             list(train.BBOX_MEANS) * groups,
             list(train.BBOX_STDS) * groups,
         )

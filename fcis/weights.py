@@ -42,6 +42,7 @@ def start_weights(
     numbers depend on the devices.
     """
     arrays = pretrained(shapes, start) if start.pretrained else {}
+    # Sorted, so that what an array gets follows from the names and the seed alone.
     fresh = sorted(set(shapes) - set(arrays))
     taken = f"{len(arrays)} arrays from {start.pretrained}, " if arrays else ""
     log(f"start: {taken}{len(fresh)} arrays random ({', '.join(sorted({layer_of(name) for name in fresh})[:8])} ...)")
@@ -64,6 +65,8 @@ def random_array(name: str, shape: Tuple[int, ...], start: Start, rng: np.random
     """First values of one array."""
     array = mx.nd.zeros(shape)
     if name.endswith("_weight"):
+        # From nothing, only the output layers start small: 0.01 everywhere would let neither signal nor gradient
+        # through.
         small = is_new(name) if start.pretrained else layer_of(name) in OUTPUT_LAYERS
         array[:] = rng.normal(0, 0.01 if small else np.sqrt(2 / np.prod(shape[1:])), shape)
     elif name.endswith(("_gamma", "_moving_var")):
@@ -97,6 +100,8 @@ def pretrained(shapes: Mapping[str, Tuple[int, ...]], start: Start) -> Arrays:
         )
     args, aux = checkpoint.load_params(start.pretrained, start.epoch)
     backbone = {name: shape for name, shape in shapes.items() if not is_new(name)}
+    # Unexpected are the classifier of an ImageNet model and heads that are taken below.
     found = match_params(backbone, args, aux, allow_unexpected=True, units=CLASS_UNITS, source=path)
+    # Shapes are compared, not names alone: class layers of another count start anew.
     heads = {n: a for n, a in args.items() if is_new(n) and tuple(shapes.get(n, ())) == tuple(a.shape)}
     return {**found[0], **found[1], **heads}

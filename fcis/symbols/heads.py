@@ -17,7 +17,10 @@ from fullconv.lib.operators.psroi_pooling import psroi_pooling
 
 def rpn_probability(maps: Maps, num_anchors: int) -> Tuple[mx.sym.Symbol, mx.sym.Symbol]:
     """RPN scores as (N, 2, A*h, w) for the loss and their softmax as (N, 2A, h, w) for the proposals."""
+    # Channels are the background of all anchors, then their objects: in two axes, the softmax is between the two of
+    # one.
     scores = mx.sym.Reshape(maps.rpn_cls_score, shape=(0, 2, -1, 0), name="rpn_cls_score_reshape")
+    # A softmax of its own beside the loss's, which needs labels that testing does not have.
     prob = mx.sym.SoftmaxActivation(scores, mode="channel", name="rpn_cls_act")
     return scores, mx.sym.Reshape(prob, shape=(0, 2 * num_anchors, -1, 0), name="rpn_cls_act_reshape")
 

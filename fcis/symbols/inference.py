@@ -29,6 +29,7 @@ def test_symbol(network: NetworkSpec, test: TestSpec) -> mx.sym.Symbol:
     rois = propose(maps, prob, im_info, seed, network, stride, test.proposals)
     rounds = [(rois, *_head(maps, rois, network, stride, test.fused))]
     for _ in range(1, test.rounds):
+        # The maps are computed once; a round costs pooling alone.
         rois, cls_prob, bbox_pred, _ = rounds[-1]
         rois = box_parser(
             rois,
@@ -45,6 +46,7 @@ def test_symbol(network: NetworkSpec, test: TestSpec) -> mx.sym.Symbol:
     )
     return mx.sym.Group(
         [
+            # An output is called as the node that makes it, and with two rounds that is a concat.
             mx.sym.identity(rois, name="rois"),
             per_image(cls_prob, "cls_prob_reshape", (network.num_classes,), test.images),
             per_image(bbox_pred, "bbox_pred_reshape", (4 * network.num_reg_classes,), test.images),

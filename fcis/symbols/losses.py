@@ -35,6 +35,7 @@ def rpn_losses(maps: Maps, scores: mx.sym.Symbol, train: TrainSpec) -> List[mx.s
     )
     # Quadratic up to 1/9 of a target's unit; the heads' below up to 1.
     distance = weight * mx.sym.smooth_l1(maps.rpn_bbox_pred - target, scalar=3.0, name="rpn_bbox_loss_")
+    # By the anchors asked for, not by those found, as the original.
     scale = 1.0 / (train.losses.rpn_anchors * train.images)
     return [cls, mx.sym.MakeLoss(distance, grad_scale=scale, name="rpn_bbox_loss")]
 
@@ -53,7 +54,9 @@ def head_losses(
     cls_score, seg_pred, bbox_pred = predictions
     label, mask_target, bbox_target, bbox_weight = targets
     cls_weight, mask_weight, box_weight = train.losses.weights
+    # Rois of all images: losses are the mean over a device's images.
     rois = train.losses.kept_rois * train.images
+    # `valid` is the mean over rois with a label, so what mining takes out does not weaken the rest.
     cls_prob = mx.sym.SoftmaxOutput(
         cls_score,
         label,

@@ -51,6 +51,7 @@ def _rpn(feature: FeatureMap, spec: NetworkSpec) -> Tuple[mx.sym.Symbol, mx.sym.
 
 def _score_maps(feature: FeatureMap, spec: NetworkSpec) -> Tuple[mx.sym.Symbol, mx.sym.Symbol]:
     """Inside/outside score maps of all classes and the box maps; 1024 hidden channels on the published 2048."""
+    # MXNet hands an operator's attribute on to its variables, so the bias is as fast as the weight.
     attributes = {"lr_mult": "3.00"} if spec.fast_hidden else None
     channels, cells = feature.channels // 2, GROUP * GROUP
     hidden = mx.sym.Convolution(feature.symbol, name="conv_new_1", kernel=(1, 1), num_filter=channels, attr=attributes)
@@ -72,6 +73,7 @@ def _hidden(data: mx.sym.Symbol, spec: NetworkSpec, channels: int, norm: str, re
 
 def feature_shape(symbol: mx.sym.Symbol, height: int, width: int) -> Tuple[int, int]:
     """(h, w) of the RPN's map for an input of height x width."""
+    # Inferring up to this layer needs no labels, whose shapes follow from the answer.
     scores = symbol.get_internals()["rpn_cls_score_output"]
     _, shapes, _ = scores.infer_shape(data=(1, 3, height, width))
     return int(shapes[0][2]), int(shapes[0][3])

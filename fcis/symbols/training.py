@@ -99,7 +99,10 @@ def _predictions(
     classes, dims = network.num_classes, 4 * network.num_reg_classes
     cls_seg = pool(maps.cls_seg, targets.rois, network, stride, 2 * classes, "psroipool_cls_seg")
     cls_score = average(group_max(cls_seg, classes, name="cls_max"), classes, "cls_score")
+    # The label of background rois, 0, picks a mask as well; its target is -1 everywhere, so nothing is learned from
+    # it.
     label = mx.sym.Reshape(targets.label, shape=(-1, 1, 1, 1))
+    # Picking costs no convolution: the score maps of all classes are there, and both tasks learn through them.
     seg_pred = group_pick(cls_seg, label, classes, name="seg_pred")
     bbox_pred = average(pool(maps.bbox, targets.rois, network, stride, dims, "psroipool_bbox"), dims, "bbox_pred")
     return cls_score, seg_pred, bbox_pred
