@@ -69,13 +69,16 @@ class CropSource:
         size: int = 64,
     ) -> None:
         self.dataset, self.regions, self.seed, self.batch, self.size = dataset, regions, seed, batch, size
+        # A classifier has one input and one label; more would not unpack.
         ((self.name, self.form),), (self.label,) = inputs.items(), labels
         largest = max(map(dataset.size, {region.image for of_class in regions for region in of_class}))
         read = partial(dataset.read_input, name=self.form)
+        # Images, not crops, are kept: many regions lie in one image, and each is drawn again in another view.
         self._read = lru_cache(max(1, CACHE_BYTES // (3 * int(np.prod(largest)))))(read)
 
     def names(self, plan: BatchPlan) -> List[str]:
         """Image files of one batch, for messages."""
+        # Each file once, in the order of the crops.
         images = dict.fromkeys(region.image for region, _ in self._crops(plan))
         return [self.dataset.image_file(image, self.form) for image in images]
 
@@ -93,6 +96,7 @@ class CropSource:
 
     def _crops(self, plan: BatchPlan) -> List[Tuple[Region, np.ndarray]]:
         """Region and view of every crop; they are drawn, so only the number of the batch counts, not its indices."""
+        # By the batch's place in the run, so that threads and resuming change nothing.
         rng = np.random.default_rng([self.seed, plan.places[0] // self.batch])
         crops = []
         for _ in range(self.batch):
@@ -103,6 +107,7 @@ class CropSource:
     def _cut(self, region: Region, view: np.ndarray) -> np.ndarray:
         """(size, size, 3) uint8."""
         size = (self.size, self.size)
+        # Beyond the image's edge its mirror image: a black border would be something to learn.
         return cv2.warpAffine(
             self._read(region.image), view, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
         )
@@ -136,6 +141,7 @@ def find_regions(dataset: SegmentationSet, task: str) -> List[List[Region]]:
         for label in np.unique(labels).tolist():
             if label != VOID and not is_background(names[label]):
                 parts, count = ndimage.label(labels == label)
+                # Part 0 is what lies around the regions.
                 sizes = np.bincount(parts.ravel(), minlength=count + 1)[1:]
                 for (rows, columns), size in zip(ndimage.find_objects(parts), sizes):
                     if size >= MIN_PIXELS:
@@ -152,11 +158,14 @@ def find_regions(dataset: SegmentationSet, task: str) -> List[List[Region]]:
 def _view(rng: np.random.Generator, region: Region, side: int) -> np.ndarray:
     """(2, 3) float32, for OpenCV: from pixels (x, y) of an image to those of a crop that shows the region."""
     _, _, top, bottom, left, right = region
+    # The longer side decides, so that all of the region is seen.
     factor = side / max(bottom - top, right - left) * rng.uniform(*SHARE)
     middle = np.array([left + right, top + bottom]) / 2
     matrix = np.column_stack([np.eye(2) * factor, side / 2 - middle * factor + rng.uniform(-SHIFT, SHIFT, 2) * side])
     for axis in range(2):
         if rng.random() < 0.5:
             matrix[axis] *= -1
+            # x becomes side - x: mirrored, and back inside the crop.
             matrix[axis, 2] += side
+    # Exchanging x and y makes the other four symmetries of the square.
     return (matrix[::-1] if rng.random() < 0.5 else matrix).astype(np.float32)

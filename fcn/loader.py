@@ -71,6 +71,7 @@ class ImageSource:
     def largest_shapes(self) -> Dict[str, Tuple[int, ...]]:
         """Shapes of a batch as large as the highest and the widest image, to bind the first executor with."""
         height, width = np.max(self.sizes, axis=0).tolist()
+        # By the form, not by reading an image.
         channels = {name: 1 if form == "depth" else 3 for name, form in self.inputs.items()}
         shapes: Dict[str, Tuple[int, ...]] = {n: (self.batch, count, height, width) for n, count in channels.items()}
         shapes.update(dict.fromkeys(self.labels, (self.batch, 1, height, width)))

@@ -30,6 +30,7 @@ def fcn_metrics(heads: Sequence[Head], ignore_label: int = 255) -> RecentMetricS
 def _loss_rule(head: Head):
     def rule(arrays: Outputs) -> Sums:
         loss = arrays[head.loss]
+        # A batch counts once, however many pixels it has: Caffe prints the mean over iterations.
         return loss, mx.nd.ones_like(loss)
 
     return rule

@@ -22,6 +22,8 @@ def image_tensor(image: np.ndarray, mean: np.ndarray) -> np.ndarray:
     mean = np.asarray(mean)
     if mean.shape != (3,) or mean.dtype.kind != "f":
         raise ValueError(f"the mean needs three numbers, one per channel, got {mean.tolist()}")
+    # Subtracted in the mean's type, then rounded once: in float32 from the start the last bit differs from the VOC
+    # layers'.
     tables = (np.arange(256, dtype=mean.dtype)[:, None] - mean).astype(np.float32)
     tensor = np.empty((1, 3) + image.shape[:2], np.float32)
     for channel, plane in enumerate(cv2.split(image)):
@@ -33,6 +35,7 @@ def depth_tensor(depth: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """(h, w) depth, positive integers -> (1, 1, h, w) float32: natural logarithm minus `mean` (1,)."""
     if depth.ndim != 2 or (depth <= 0).any():
         raise ValueError(f"depth must be (h, w) and positive, this one is {depth.shape} from {depth.min()}")
+    # In float32 from here on, as the original's layer for NYUDv2.
     logarithm = np.log(depth.astype(np.float32))
     return (logarithm - np.asarray(mean, np.float32).reshape(1))[None, None]
 

@@ -29,6 +29,7 @@ def python2_order(count: int, seed: int) -> Iterator[int]:
 def shuffled_order(count: int, seed: int) -> Iterator[int]:
     """Epochs, each a new permutation of all images."""
     for epoch in itertools.count():
+        # A generator for each epoch, so that entering at a later one needs no earlier draws.
         yield from np.random.RandomState([seed, epoch]).permutation(count).tolist()
 
 
@@ -78,6 +79,8 @@ def order_of(
 
     def order(start: int, number: int) -> List[int]:
         endless = balanced_order(regions, seed) if name == BALANCED else ORDERS[name](count, seed)
+        # From the beginning every time: draws are cheap, and an order that remembers where it was could not be
+        # resumed.
         return list(itertools.islice(endless, start, start + number))
 
     return order

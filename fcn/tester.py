@@ -43,7 +43,9 @@ def pieces(length: int, tile: int, margins: Tuple[int, int]) -> List[Piece]:
     """
     if tile <= 0 or length <= tile:
         return [Piece(slice(0, length), slice(0, length))]
+    # Rounded up to the coarsest step: a given part that starts there has its pooling windows where the whole has them.
     before = -(-margins[0] // FIRST_STEP) * FIRST_STEP
+    # Rounded down for the same reason: the next part starts a multiple of the step further on.
     core = (tile - before - margins[1]) // FIRST_STEP * FIRST_STEP
     if core < FIRST_STEP:
         least = before + margins[1] + FIRST_STEP
@@ -57,6 +59,7 @@ def pieces(length: int, tile: int, margins: Tuple[int, int]) -> List[Piece]:
 
 def margins(net: FCN) -> Tuple[int, int]:
     """Pixels in front of and behind a pixel that its scores depend on, at most."""
+    # Heads of one network end alike, but the longest reach serves for all.
     reaches = [reach(net.layers, head.score, FIRST_STEP) for head in net.heads]
     return max(first for first, _ in reaches), max(last for _, last in reaches)
 
@@ -110,6 +113,7 @@ class Segmenter:
             outputs = ahead
 
     def _queue(self, tensors: Tensors, row: Piece, column: Piece) -> list:
+        # A view: MXNet copies it to the device anyway.
         part = {name: array[:, :, row.given, column.given] for name, array in tensors.items()}
         return self.predictor.start(part)
 
@@ -181,6 +185,7 @@ def best_class(score: np.ndarray) -> np.ndarray:
     """
     best, label = score[0].copy(), np.zeros(score.shape[1:], np.uint8)
     for index in range(1, len(score)):
+        # Only where it is larger, so that of equal scores the first class stays.
         np.copyto(label, np.uint8(index), where=score[index] > best)
         np.maximum(best, score[index], out=best)
     return label

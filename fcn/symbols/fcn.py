@@ -29,6 +29,7 @@ SKIP_PAD = 6
 """Padding of the skips' scores with normalisation: upsampled maps begin and end up to so many places outside of a map
 that is not padded."""
 
+# 63 for AlexNet: its maps lie so that an even kernel would need a crop of 18.5 pixels.
 UP_KERNEL = {"vgg16": 64, "alexnet": 63}
 """Kernel of the upsampling from step 32 straight to pixels; finer ones have twice their stride."""
 
@@ -95,6 +96,7 @@ class FCN:
         return rows.convolution(name, bottom, classes, kernel=1, pad=pad, mults=WEIGHT_AND_BIAS)
 
     def _upsampling(self, name: str, bottom: str, classes: int, kernel: int, stride: int) -> Layer:
+        # Decay would pull a kernel that is right as it starts towards zero.
         mults = rows.NO_DECAY[:1] if self.learn_upsampling else rows.FIXED
         return rows.deconvolution(name, bottom, classes, kernel, stride, mults=mults)
 
@@ -119,6 +121,7 @@ class FCN:
             blob, step = f"fuse_{pool}{end}", step // 2
             layers.append(rows.eltwise_sum(blob, (up, f"{score}c")))
         kernel = UP_KERNEL[self.network.trunk] if step == FIRST_STEP else 2 * step
+        # The last upsampling is named by its stride, except in FCN-32s.
         up = f"upscore{'' if step == FIRST_STEP else step}{end}"
         layers.append(self._upsampling(up, blob, classes, kernel, stride=step))
         layers.append(aligned_crop(layers, head.score, up, self._frame(layers)))
@@ -149,6 +152,7 @@ class FCN:
         losses = [
             rows.softmax_loss(head.loss, head.score, head.label, normalization, ignore_label) for head in self.heads
         ]
+        # A loss needs the label's blob, so labels come first; rows are composed in order.
         return labels + self.layers + losses
 
     # ----------------------------------------------------------------------------------------------- symbols
@@ -167,6 +171,7 @@ class FCN:
 
     def test_symbol(self) -> mx.sym.Symbol:
         """One score (N, C, H, W) per head, before any softmax."""
+        # Dropout works in place, so the rows around it still fit without it.
         blobs = compose(rows.without(self.layers, "Dropout"))
         return mx.sym.Group([blobs[head.score] for head in self.heads])
 
@@ -184,6 +189,7 @@ class FCN:
 
     def param_shapes(self) -> Dict[str, Tuple[int, ...]]:
         """Shape of every parameter by name."""
+        # Shapes of convolutions do not depend on the image, so the least one will do.
         return expected_shapes(self.test_symbol(), **self.data_shapes(self.least_size, self.least_size))
 
     @property

@@ -39,7 +39,9 @@ def _array(layer: Layer, name: str, shape: tuple, rng: np.random.RandomState, no
         return np.full(shape, layer.options["value"])
     array = np.zeros(shape)
     if layer.type == "Deconvolution":
+        # No groups in the published files: a full array that is zero between classes.
         array[np.arange(shape[0]), np.arange(shape[0])] = upsample_filt(shape[-1])
+    # Scores start at zero because the prototxts give them no filler, and Caffe's default is the constant 0.
     elif name.endswith("_weight") and not layer.name.startswith("score"):
         array = rng.standard_normal(shape) * np.sqrt(2.0 / np.prod(shape[1:]))
         if norm and shape[1] >= LEAST_PASSED_ON:

@@ -70,11 +70,14 @@ NETWORKS: Dict[str, Network] = {
     "voc-fcn32s": Network(VOC, 32),
     "voc-fcn16s": Network(VOC, 16),
     "voc-fcn8s": Network(VOC, 8),
+    # Trained in one go, pool4 and pool3 need these: their numbers are so much larger than fc7's.
     "voc-fcn8s-atonce": Network(VOC, 8, skip_scales=(0.01, 0.0001)),
+    # The only one whose loss is a mean over pixels, hence a rate of 1e-4 and not 1e-10.
     "voc-fcn-alexnet": Network(VOC, 32, trunk="alexnet", normalization="valid"),
     "nyud-fcn32s-color": Network(NYUD),
     "nyud-fcn32s-hha": Network(NYUD, inputs=(Input("data", 3, "hha"),)),
     "nyud-fcn32s-color-d": Network(NYUD, inputs=(COLOR, DEPTH), first="conv1_1_bgrd"),
+    # Two whole trunks that share nothing, each with names of its own.
     "nyud-fcn32s-color-hha": Network(NYUD, inputs=(COLOR, HHA), streams=("color", "hha")),
     "siftflow-fcn32s": Network(SIFT_FLOW, 32),
     "siftflow-fcn16s": Network(SIFT_FLOW, 16),

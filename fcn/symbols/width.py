@@ -32,11 +32,13 @@ def width_of(network: Network, channels: Mapping[str, int]) -> float:
     """
     published, multiple = trunk_channels(network, 1.0), MULTIPLES[network.trunk]
     # Channels are `round(published * width / multiple) * multiple`, and at least one multiple.
+    # From where rounding gives n: n less half a multiple. Exact numbers, as the ends are tried themselves.
     least = [Fraction(2 * n - multiple, 2 * published[name]) for name, n in channels.items() if n > multiple]
     most = [Fraction(2 * n + multiple, 2 * published[name]) for name, n in channels.items()]
     lowest, highest = max(least, default=Fraction(0)), min(most)
     middle = float(lowest + highest) / 2
     # The ends too: an interval may be a single number, where two counts are rounded halves of the same width.
+    # The fewest digits first: people write 0.25, not a number from the middle of the interval.
     for width in (*(round(middle, digits) for digits in range(1, 17)), float(lowest), float(highest)):
         if width > 0 and channels.items() <= trunk_channels(network, width).items():
             return width
