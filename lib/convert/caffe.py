@@ -164,6 +164,7 @@ def _deployed(layers: Sequence[Layer]) -> List[Layer]:
     unread = {layer.top for layer in kept if layer.type == "Input" and layer.top not in read}
     found = []
     for layer in kept:
+        # What it silenced may be an input that is gone; with nothing left it goes itself.
         if layer.type == "Silence":
             layer = layer._replace(bottoms=tuple(blob for blob in layer.bottoms if blob not in unread))
         if layer.bottoms or (layer.type == "Input" and layer.top not in unread):
@@ -178,6 +179,7 @@ def _with_channels(layers: Sequence[Layer], params: Params) -> List[Layer]:
         if layer.type == "Input" and not layer.options["channels"]:
             readers = [row for row in layers if row.type == "Convolution" and layer.top in row.bottoms]
             weights = [(row, params.get(f"{row.name}_weight")) for row in readers[:1]]
+            # A group's filters see the channels of their group only.
             counts = [w.shape[1] * row.options["group"] for row, w in weights if w is not None and w.ndim == 4]
             layer = rows.data(layer.name, counts[0] if counts else DEFAULT_CHANNELS)
         found.append(layer)
@@ -196,6 +198,7 @@ def _input_shapes(
     for name, channels in rows.inputs(layers).items():
         shape = stated.get(name, UNKNOWN)
         if len(shape) == 4:
+            # Convolutions do not care; only the weights of fully connected layers belong to one size.
             assumed |= size is None and not all(shape[2:])
             shape = (shape[0], channels or DEFAULT_CHANNELS, *(size or (n or DEFAULT_SIZE for n in shape[2:])))
         shapes[name] = shape
@@ -205,6 +208,7 @@ def _input_shapes(
 def symbol(layers: Sequence[Layer]) -> mx.sym.Symbol:
     """All blobs that no later layer reads or silences, as one symbol."""
     blobs = compose(layers)
+    # A layer that works in place reads its own top, which is an output all the same. "" is the top of a Silence.
     read = {blob for layer in layers for blob in layer.bottoms if layer.top != blob} | {""}
     return mx.sym.Group([blobs[top] for top in dict.fromkeys(layer.top for layer in layers) if top not in read])
 
@@ -249,6 +253,7 @@ def export(
         BlobLayer(layer.name, written_type(layer), _blobs(layer, arrays), layer.bottoms, (layer.top,))
         for layer in layers
     ]
+    # The weights first: they are what may fill the disk, and a prototxt alone would look like an export.
     caffemodel.write(paths[1], blobs, os.path.basename(prefix))
     try:
         atomic.write_text(paths[0], text)
@@ -259,6 +264,7 @@ def export(
 
 def _blobs(layer: Layer, arrays: Mapping[str, np.ndarray]) -> Tuple[np.ndarray, ...]:
     blobs = tuple(arrays[name] for name in layer.array_names())
+    # Our statistics are divided already, so the factor is 1.
     return (*blobs, np.ones(1, np.float32)) if layer.type == "StoredNorm" else blobs
 
 

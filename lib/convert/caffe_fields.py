@@ -12,9 +12,11 @@ from fullconv.lib.convert.errors import ConvertError
 from fullconv.lib.convert.prototxt import Message, Word
 from fullconv.lib.network.caffe.layer import Size
 
+# Kernels, strides and padding are far below 4096; channels and lengths are not.
 LARGEST = {"num_output": 1 << 20, "dim": 1 << 20}
 """Larger values, and others above 4096, are taken for damage."""
 
+# The spellings that protobuf's text parser takes.
 FLAGS = {"true": True, "True": True, "t": True, "1": True, "false": False, "False": False, "f": False, "0": False}
 
 SHOWN = 60
@@ -37,6 +39,8 @@ class Scope(NamedTuple):
     def integer(self, key: str, default: int = -1, least: int = 1) -> int:
         """A number; required without a default."""
         value = self.message.get(key, default)
+        # -1 is the default of a field without one; where it is a value, as in `axis`, the caller asks with a lower
+        # `least`.
         if value == -1 and least >= 0 and not self.message.all(key):
             raise self.error(f"{key} is missing")
         return self._checked(key, value, least)
@@ -63,15 +67,18 @@ class Scope(NamedTuple):
         if not values:
             return self.integer(key, default, least)
         sizes = [self._checked(key, value, least) for value in values]
+        # One number wherever possible, as rows of square kernels are written.
         return sizes[0] if sizes[0] == sizes[-1] else (sizes[0], sizes[1])
 
     def real(self, key: str, default: float) -> float:
         value = self.message.get(key, default)
+        # `not <`, so that NaN fails too.
         if not isinstance(value, (int, float)) or not abs(value) < 1e30:
             raise self.error(f"{key}: a number is expected, found {_shown(value)}")
         return float(value)
 
     def flag(self, key: str, default: bool) -> bool:
+        # As text, since the same flag may come as a number, a word or our default.
         value = str(self.message.get(key, Word(default)))
         if value not in FLAGS:
             raise self.error(f"{key}: true or false is expected, found {value[:SHOWN]!r}")

@@ -66,6 +66,7 @@ def _channels(scope: Scope, kind: str) -> int:
         return 1
     if kind == "ImageData":
         return 3 if scope.inner("image_data_param").flag("is_color", True) else 1
+    # Windows are always read in colour.
     return 3 if kind == "WindowData" or transform.flag("force_color", False) else 0
 
 

@@ -61,12 +61,14 @@ def read_layers(net: Message, phase: str = "TEST", crop: str = ALIGNED) -> Netwo
     if not scopes and not inputs:
         raise ConvertError("no layers: not a network (is it a solver?)")
     for scope in scopes:
+        # In the file's order, as a crop is computed from the maps of the layers before it.
         network.add(scope)
     return Network(network.layers, network.shapes)
 
 
 def _chosen(net: Message, phase: str, needs_source: bool) -> List[Scope]:
     """The layers of a phase, and the data layers of the other one where this one has none."""
+    # A file has one of the two, whose order is kept.
     messages = [*net.all("layer"), *net.all("layers")]
     if len(messages) > MAX_LAYERS:
         raise ConvertError(_too_many(len(messages)))
@@ -76,6 +78,7 @@ def _chosen(net: Message, phase: str, needs_source: bool) -> List[Scope]:
     scopes = [Scope(str(message.get("name", "")), message) for message in upgraded(messages)]
     state = _State(phase, Scope("state", net).inner("state"))
     chosen = [scope for scope in scopes if state.has(scope)]
+    # A training file may have data for TRAIN only, and its test network would have nothing to read.
     if needs_source and not any(_kind(scope) == "Input" or _is_source(scope) for scope in chosen):
         return [scope for scope in scopes if _is_source(scope)] + chosen
     return chosen
@@ -92,6 +95,7 @@ class _State:
         """Is the layer part of the network?"""
         included = [self._meets(scope, rule) for rule in scope.message.all("include")]
         excluded = [self._meets(scope, rule) for rule in scope.message.all("exclude")]
+        # Caffe lets a layer have one kind of rule only; where it has, this is its rule.
         return (not included or any(included)) and not any(excluded)
 
     def _meets(self, scope: Scope, message: Any) -> bool:
@@ -197,6 +201,7 @@ def _read(scope: Scope, kind: str, tops: Tuple[str, ...]) -> List[Layer]:
     row = reader.read(scope, name, bottoms)._replace(bottoms=bottoms, mults=_mults(scope))
     if kind == "BatchNorm":
         row = row._replace(mults=((0.0, 0.0), (0.0, 0.0)))  # As Caffe sets them, whatever the file says.
+    # A Split of several tops is several rows, and their names must differ.
     names = [name] if len(tops) == 1 else [f"{name}_{index}" for index in range(len(tops))]
     return [row._replace(name=each, top=top) for each, top in zip(names, tops)]
 
@@ -219,6 +224,7 @@ def _mults(scope: Scope) -> Mults:
         raise scope.error("blobs_lr and weight_decay: numbers are expected")
     if rates or decays:
         count = max(len(rates), len(decays))
+        # The lists may be of different lengths; what is not stated is 1.
         padded = [list(values) + [1] * (count - len(values)) for values in (rates, decays)]
         return tuple(zip(*padded))
     return tuple(_mult(scope, param) for param in scope.message.all("param"))

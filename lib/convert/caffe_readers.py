@@ -33,6 +33,7 @@ def _convolution(scope: Scope, name: str, bottoms: Sequence[str], transposed: bo
         "bias": param.flag("bias_term", True),
         "dilation": param.size("dilation", 1),
     }
+    # MXNet would say so only when the network is bound, without the layer's line.
     if options["num_output"] % options["group"]:
         raise param.error(f"num_output {options['num_output']} does not divide into {options['group']} groups")
     return (rows.deconvolution if transposed else rows.convolution)(name, bottoms[0], **options)
@@ -57,11 +58,14 @@ def _pooling(scope: Scope, name: str, bottoms: Sequence[str]) -> Layer:
     method = param.choice("pool", ("MAX", "AVE", "STOCHASTIC"), "MAX")
     if method == "STOCHASTIC":
         raise param.error("pool: STOCHASTIC draws at random and is not supported; MAX and AVE are")
+    # FLOOR is of a later Caffe and makes maps of another size.
     if param.choice("round_mode", ("CEIL", "FLOOR"), "CEIL") == "FLOOR":
         raise param.error("round_mode: FLOOR is not supported, only CEIL")
+    # The kernel is then the map's size, and Caffe does not let the file state one.
     if param.flag("global_pooling", False):
         return Layer(name, "MeanPooling" if method == "AVE" else "GlobalMaxPooling", (), name, {})
     kernel, pad = param.size("kernel_size"), param.size("pad", 0, least=0)
+    # Caffe checks the same: such a window would have no number to take the largest of.
     if any(p >= k for p, k in zip(both(pad), both(kernel))):
         raise param.error(f"pad {pad} leaves windows of padding alone: it must be below the kernel's size {kernel}")
     row = rows.max_pooling(name, bottoms[0], kernel, param.size("stride", 1), pad)
@@ -74,6 +78,7 @@ def _lrn(scope: Scope, name: str, bottoms: Sequence[str]) -> Layer:
     if param.choice("norm_region", ("ACROSS_CHANNELS", "WITHIN_CHANNEL"), "ACROSS_CHANNELS") == "WITHIN_CHANNEL":
         raise param.error("norm_region: WITHIN_CHANNEL is not supported, only ACROSS_CHANNELS")
     size = param.integer("local_size", 5)
+    # An even window has no middle channel.
     if size % 2 == 0:
         raise param.error(f"local_size: an odd number is expected, found {size}")
     return rows.lrn(name, bottoms[0], size, param.real("alpha", 1.0), param.real("beta", 0.75), param.real("k", 1.0))
@@ -175,6 +180,7 @@ def _scale(scope: Scope, name: str, bottoms: Sequence[str]) -> Layer:
     param.only("num_axes", 1)
     filler = param.inner("filler")
     constant = str(filler.message.get("type", "constant")) == "constant"
+    # Caffe's filler starts at 0 where it is stated without a value, and a Scale without any starts at 1.
     value = filler.real("value", 0.0) if param.message.all("filler") and constant else 1.0
     return rows.scale(name, bottoms[0], value, bias=param.flag("bias_term", False))
 
@@ -228,6 +234,7 @@ def _softmax_loss(scope: Scope, name: str, bottoms: Sequence[str]) -> Layer:
     scope.only("loss_weight", 1)
     param = scope.inner("loss_param")
     param.allow("ignore_label", "normalize", "normalization")
+    # The older field, which the newer one overrides.
     old = "VALID" if param.flag("normalize", True) else "BATCH_SIZE"
     word = param.choice("normalization", ("FULL", "VALID", "BATCH_SIZE", "NONE"), old)
     ignore = param.message.get("ignore_label", -1)
@@ -243,6 +250,7 @@ def slice_rows(scope: Scope, name: str, tops: Sequence[str]) -> List[Layer]:
     param = scope.inner("slice_param")
     param.allow("axis", "slice_point", "slice_dim")
     axis = _axis(param, "axis", "slice_dim").get("axis", 1)
+    # Points are counted from 0 and the last part takes the rest.
     points = param.message.all("slice_point")
     if not points:
         parts = [{"axis": axis, "parts": len(tops), "index": i} for i in range(len(tops))]

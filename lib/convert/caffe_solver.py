@@ -121,6 +121,7 @@ class _Fields(Scope):
         return value
 
     def word(self, key: str, default: str) -> str:
+        # The last one counts, as in protobuf.
         return (self.texts(key) or (default,))[-1]
 
     def error(self, text: str) -> ConvertError:
@@ -146,6 +147,7 @@ def _read(fields: _Fields) -> Solver:
         power=fields.real("power", 0.0),
         steps=_steps(fields, policy, max_iter),
         momentum=fields.real("momentum", 0.0),
+        # Caffe's defaults, here and below.
         momentum2=fields.real("momentum2", 0.999),
         delta=fields.real("delta", 1e-8),
         weight_decay=fields.real("weight_decay", 0.0),
@@ -175,10 +177,12 @@ def _steps(fields: _Fields, policy: str, max_iter: int) -> Tuple[int, ...]:
     """Iterations before the end at which the rate changes."""
     if policy == "step":
         size = fields.count("stepsize", least=1)
+        # Each step becomes a number in the configuration.
         if max_iter // size > 100:
             raise fields.error(f"stepsize {size} makes {max_iter // size} steps; use lr_policy poly or fixed")
         return tuple(range(size, max_iter, size))
     if policy == "multistep":
         values = [fields._whole("stepvalue", value, 1) for value in fields.message.all("stepvalue")]
+        # A step at the end or behind it changes no update.
         return tuple(value for value in values if value < max_iter)
     return ()

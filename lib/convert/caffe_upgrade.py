@@ -54,6 +54,7 @@ def upgraded(messages: Iterable[Message]) -> List[Message]:
         scope = Scope(str(inner.get("name", "")), inner)
         bottoms = Scope(scope.layer, message).texts("bottom")
         if inner.get("type") == PADDING and len(bottoms) == 1:
+            # The layer itself goes, and who reads its top reads its bottom.
             padding.update({top: (bottoms[0], scope.integer("pad", 0, 0)) for top in message.all("top")})
         else:
             found.append(_upgrade(scope, message, padding))
@@ -70,6 +71,7 @@ def _upgrade(scope: Scope, outer: Message, padding: Padding) -> Message:
         if field.key in KEPT:
             found.add(field.key, field.value)
         elif field.key != "type":
+            # A type without parameters of its own keeps what stands in it: the reader names what it does not know.
             (param if target else found).add(RENAMED.get(field.key, field.key), field.value)
     for field in outer.fields:
         if field.key == "bottom" and field.value in padding:

@@ -115,14 +115,18 @@ def _write_options(layer: Layer) -> Message:
     param, options = Message(), layer.options
     for option, field in _WRITTEN[layer.type][1].items():
         value = options.get(option, ())
+        # A tuple is a repeated field: two sizes of a kernel, or coefficients.
         for item in value if isinstance(value, tuple) else (value,):
             param.add(field, item)
     for field, word in _WORDS.get(layer.type, {}).items():
+        # Maximum unless the row says otherwise.
         param.add(field, Word(options.get("method", word)) if field == "pool" else word)
+    # Written although weights follow, so that the file alone starts at the row's value.
     if layer.type == "Scale":
         param.add("filler", Message().add("type", "constant").add("value", options["value"]))
     if layer.type == "Eltwise" and "operation" in options:
         param.add("operation", Word(options["operation"]))
     if layer.type == "Crop":
+        # Caffe's default, stated so that the file says that height and width are cropped.
         param.add("axis", 2)
     return param

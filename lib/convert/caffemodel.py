@@ -21,6 +21,7 @@ from fullconv.lib.convert.wire import Budget, Field, WireError
 from fullconv.lib.core.params_file import FOREIGN
 from fullconv.lib.utils import atomic
 
+# protobuf's own limit of a message.
 LARGEST_MESSAGE = 2**31 - 1
 MAX_AXES = 32
 MAX_BLOBS, MAX_RUNS = 64, 1000
@@ -93,6 +94,7 @@ def read(path: str) -> List[BlobLayer]:
 def _mapped(path: str) -> memoryview:
     if os.path.getsize(path) == 0:
         raise WireError("the file is empty")
+    # Mapped, as models have half a gigabyte and only their arrays are needed.
     view = np.memmap(path, np.uint8, "r").data
     start = bytes(view[:64])
     for magic, what in FOREIGN:
@@ -157,6 +159,7 @@ class _Reader:
                 if len(runs) > MAX_RUNS:
                     raise WireError(f"blob {index}: numbers in more than {MAX_RUNS} pieces")
             elif part.number in BLOB_LEGACY:
+                # The last value counts, as in protobuf; none is 0.
                 legacy[part.number - 1] = [0, *wire.integers(part, self.budget)][-1]
             elif part.number == BLOB_SHAPE:
                 inner = self._parts(part, "a shape")
@@ -166,9 +169,11 @@ class _Reader:
 
 def _natural(legacy: Sequence[int], kind: str, index: int) -> Tuple[int, ...]:
     """The shape meant by (num, channels, height, width)."""
+    # The first blob of these types is a vector; that of a convolution with one filter of one row is not.
     if kind in VECTORS and list(legacy[:3]) == [1, 1, 1]:
         return tuple(legacy[3:])
     if list(legacy[:2]) == [1, 1] and (kind == "InnerProduct" or index > 0):
+        # A bias, (1, 1, 1, O), or the weight of a fully connected layer, (1, 1, O, I).
         return tuple(legacy[3:]) if index > 0 and legacy[2] == 1 else tuple(legacy[2:])
     return tuple(legacy)
 
@@ -181,7 +186,9 @@ def _array(runs: Sequence[np.ndarray], shape: Tuple[int, ...], index: int) -> np
     size, held = math.prod(shape), sum(len(run) for run in runs)
     if size != held or size == 0:
         raise WireError(f"blob {index}: shape {shape} takes {size} numbers, the file has {held}")
+    # astype copies in either case: the arrays must not hang on the mapped file.
     array = np.concatenate([run.astype(np.float32) for run in runs]) if len(runs) > 1 else runs[0].astype(np.float32)
+    # Found here, where the layer has a name, and not in a score of NaN.
     if not np.isfinite(array).all():
         raise WireError(f"blob {index} holds NaN or infinite numbers, as a diverged training leaves them")
     return array.reshape(shape)
@@ -224,6 +231,7 @@ def _layer_parts(layer: BlobLayer, path: str) -> List[Any]:
         dims = b"".join(wire.encode_varint(length) for length in array.shape)
         shape = wire.head(SHAPE_DIM, len(dims)) + dims
         numbers = array.data.cast("B")
+        # Parts are kept apart up to the file, so that no array is copied to be put behind its length.
         body: List[Any] = [wire.head(BLOB_SHAPE, len(shape)), shape, wire.head(BLOB_DATA, len(numbers)), numbers]
         parts += [wire.head(LAYER_BLOBS, wire.size_of(body)), *body]
     return parts

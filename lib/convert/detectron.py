@@ -59,6 +59,7 @@ def read(path: str) -> Dict[str, np.ndarray]:
 
 def _blobs(value: Any) -> Dict[str, np.ndarray]:
     blobs = value.get("blobs", value) if type(value) is dict else value
+    # A PyTorch file begins with the pickle of its magic number.
     if type(blobs) is int:
         raise PickleError("this is a PyTorch file: let its name end in .pth")
     if type(blobs) is not dict or not blobs:
@@ -67,6 +68,7 @@ def _blobs(value: Any) -> Dict[str, np.ndarray]:
     wrong = [name for name, blob in kept.items() if not isinstance(name, str) or not isinstance(blob, np.ndarray)]
     if wrong:
         raise PickleError(f"{str(wrong[0])[:100]!r} is no array; only Detectron's own files are read, not Detectron2's")
+    # Plain arrays, without what they were read by.
     return {name: np.asarray(blob) for name, blob in kept.items()}
 
 
@@ -88,6 +90,7 @@ def _name(blob: str, stage_with_dcn: Sequence[bool]) -> str:
         return STEM.get(blob, blob)
     stage, block, branch, norm, part = found.groups()
     layer = BRANCHES[branch][1 if norm else 0]
+    # A deformable convolution keeps the trained weights; only the one that finds its offsets is new.
     if layer == "conv2" and stage_with_dcn[int(stage) - 2]:
         layer = "conv2.conv"
     return f"layer{int(stage) - 1}.{block}.{layer}.{PARTS[part]}"

@@ -28,6 +28,7 @@ def open_mapped(path: str) -> mmap.mmap:
     if os.path.getsize(path) == 0:
         raise ConvertError(f"{path}: the file is empty; fetch it again")
     with open(path, "rb") as file:
+        # The mapping outlives the file object.
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
@@ -35,6 +36,7 @@ def instead(data: mmap.mmap) -> str:
     """`this is ...` for the kinds of files that end up under a wrong name, else that the kind is unknown."""
     head = data[:512]
     for sign, what in FOREIGN:
+        # A web page may begin with empty lines.
         if head.lstrip().startswith(sign):
             return f"this is {what}"
     for place, sign, what in SIGNS:

@@ -25,6 +25,7 @@ BLOCKS = 18
 """The FCOS body is features 0 to 17; the ImageNet network's last 1x1 convolution and classifier are not in it."""
 
 EPSILON = 1e-5
+# Small files may unpack to more than four times their size; arrays hardly shrink when they are packed.
 SPARE, MAX_HEADER = 16 << 20, 1000
 PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # LZMA takes as much memory as a file tells it to
 
@@ -52,6 +53,7 @@ def unfold(arrays: Mapping[str, np.ndarray], eps: float = EPSILON) -> Dict[str, 
             raise ConvertError(f"{name} has no weight; the file is not whole")
         norm = f"{stem}{int(index) + 1}"
         one = np.ones_like(array)
+        # 1 - eps: the batch norm divides by sqrt(variance + eps), which is then 1.
         rest = {"weight": one, "bias": array, "running_mean": 0 * one, "running_var": one * array.dtype.type(1 - eps)}
         result.update({f"{norm}.{part}": value for part, value in rest.items()})
     if not result:
@@ -104,4 +106,5 @@ def _array(content: bytes) -> np.ndarray:
     shape, fortran, dtype = header(file)
     if dtype.hasobject:
         raise ValueError("it holds Python objects")
+    # A copy, as what frombuffer makes cannot be written to.
     return np.frombuffer(content, dtype, offset=file.tell()).reshape(shape, order="F" if fortran else "C").copy("C")

@@ -44,6 +44,7 @@ class PickleBytes:
 
     def line(self, limit: int = LONG_LINE) -> bytes:
         """Bytes up to a line feed, which is skipped."""
+        # No further than the limit: a line of a gigabyte costs nothing to refuse.
         end = self.data.find(b"\n", self.place, self.place + limit + 1)
         if end < 0:
             raise PickleError(f"damaged at byte {self.place}: no end of line within {limit} bytes")
@@ -52,6 +53,7 @@ class PickleBytes:
     def text(self, size: int) -> str:
         """UTF-8. A long text of few wide letters would take four times its size, and no array is stored like that."""
         raw = self.take(size)
+        # 0xC3 is the first byte of the last letters of Latin-1: up to there Python keeps a byte a letter.
         if size > LONG_TEXT and np.frombuffer(raw, np.uint8).max() > 0xC3:
             raise PickleError(f"a text of {size} bytes beyond Latin-1")
         return raw.decode()
@@ -76,6 +78,7 @@ class PickleBytes:
         line = self.line(self.size)
         if len(line) < 2 or line[:1] not in b"'\"" or line[-1:] != line[:1]:
             raise PickleError(f"damaged at byte {self.place}: a text without quotes")
+        # What Python's own unpickler uses; unlike eval it can only make bytes.
         content: Any = codecs.escape_decode(line[1:-1])[0]
         return content.decode("latin-1")
 

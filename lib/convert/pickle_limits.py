@@ -24,6 +24,7 @@ class Budget:
     """What one file may cost: steps of work, and bytes of arrays built from it."""
 
     def __init__(self, file_size: int) -> None:
+        # Twice the file: tensors may share a storage, as tied weights do. A megabyte more for small files.
         self.steps, self.bytes = STEPS, 2 * file_size + (1 << 20)
 
     def spend(self, steps: int = 1) -> None:
@@ -78,6 +79,7 @@ def _measure(value: Any, known: Dict[int, Tuple[int, int]], level: int) -> Tuple
         for child in children:
             size = LEAF if type(child) in LEAVES else _measure(child, known, level + 1)
             height, count = max(height, size[0]), count + size[1]
+        # Written after its children: a value inside itself is not found here, goes on down and ends at MAX_DEPTH.
         known[id(value)] = height + 1, count
     height, count = known[id(value)]
     if level + height > MAX_DEPTH or count > MAX_VALUES:

@@ -42,6 +42,7 @@ class PickledArray(np.ndarray, Stateful):
             raise PickleError("an array whose state is not (version, shape, type, order, bytes)")
         _, shape, dtype, fortran, raw = state
         content = _content(budget, shape, dtype, raw)
+        # numpy's own, with a state that has been checked part by part: version 1 and a plain type.
         self.__setstate__((1, shape, dtype.dtype, bool(fortran), content))
 
 
@@ -57,6 +58,7 @@ def _content(budget: Budget, shape: Any, dtype: Any, raw: Any) -> bytes:
         raw = raw.encode("latin-1")
     if not isinstance(raw, bytes) or not isinstance(dtype, PickledType) or not is_shape(shape):
         raise PickleError(f"an array of shape {str(shape)[:50]} in {kind(raw)} of {kind(dtype)}")
+    # In Python's integers, which cannot overflow as numpy's do.
     size = math.prod(shape) * dtype.dtype.itemsize
     if size != len(raw):
         raise PickleError(f"an array of shape {shape} that takes {size} bytes where the file has {len(raw)}")
@@ -72,6 +74,7 @@ def is_shape(value: Any) -> bool:
 def _reconstruct(budget: Budget, cls: Any, shape: Any, code: Any) -> PickledArray:
     if cls is not NDARRAY:
         raise PickleError("an array of a class that is not numpy.ndarray")
+    # Whatever shape the file gives: the real one comes with the state, as do the numbers.
     return PickledArray(0)
 
 
@@ -122,6 +125,7 @@ NUMPY = {
     ("numpy", "dtype"): Builder(_dtype),
     **{
         (f"numpy.{core}.{module}", name): Builder(build)
+        # numpy 2 has renamed the module.
         for core in ("core", "_core")
         for module, name, build in (
             ("multiarray", "_reconstruct", _reconstruct),

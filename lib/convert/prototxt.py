@@ -195,6 +195,7 @@ class _Parser:
         return "".join(parts)
 
     def number(self) -> Union[int, float]:
+        # Python reads 1_000, which protobuf does not; and it takes minutes for a million digits.
         value = _number(self.token) if len(self.token) <= 40 and "_" not in self.token else math.inf
         if abs(value) < 1e300:
             return value
@@ -235,6 +236,7 @@ def _tokens(text: str) -> Iterator[Tuple[str, str, int]]:
 
 
 def _string(text: str, place: int, line: int) -> Match[str]:
+    # Bounded, so that a quote that is never closed does not run through the whole file.
     match = _STRING.match(text, place, place + MAX_STRING)
     if match is None:
         end = text.find("\n", place)
@@ -277,4 +279,5 @@ def _dump_scalar(value: Scalar) -> str:
         return "true" if value else "false"
     if isinstance(value, str) and not isinstance(value, Word):
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+    # repr has as many digits as it takes to read the same number again.
     return repr(value) if isinstance(value, float) else str(value)

@@ -52,6 +52,7 @@ def read(path: str) -> Dict[str, np.ndarray]:
 
 def _header(data: mmap.mmap) -> Tuple[Dict[str, Any], int]:
     """The header's entries, and where the numbers start."""
+    # A file of less than eight bytes becomes one of an impossible length.
     size = struct.unpack("<Q", data[:8].ljust(8, b"\xff"))[0]
     if size > MAX_HEADER or data[8:9] != b"{":
         raise _FormatError(instead(data))
@@ -61,6 +62,7 @@ def _header(data: mmap.mmap) -> Tuple[Dict[str, Any], int]:
     header = json.loads(
         text, object_pairs_hook=_unique, parse_int=_integer, parse_float=_refuse, parse_constant=_refuse
     )
+    # Notes of the writer, not an array.
     header.pop("__metadata__", None)
     return header, 8 + size
 
@@ -113,9 +115,11 @@ def _check_cover(entries: List[Tuple[int, int, str, Tuple[int, ...], str]], size
 
 
 def _array(data: mmap.mmap, start: int, dtype: str, shape: Tuple[int, ...]) -> np.ndarray:
+    # Bytes first: astype makes True of any that is not 0, and a bool of another byte would break numpy.
     code = "u1" if dtype == "BOOL" else DTYPES[dtype]
     flat = np.frombuffer(data, "<" + code, math.prod(shape), start) if 0 not in shape else np.zeros(0, code)
     if dtype == "BF16":
+        # bfloat16 is the upper half of a float32.
         flat = (flat.astype("u4") << 16).view("f4")
     return flat.astype("f4" if dtype == "BF16" else DTYPES[dtype]).reshape(shape)
 

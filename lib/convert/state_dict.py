@@ -58,6 +58,7 @@ def model_of(value: Any, source: str) -> Dict[str, np.ndarray]:
         raise ConvertError(
             f"{source}: no model: {names} are no arrays; save the model's state_dict() alone or as 'model'"
         )
+    # Only if all have it, as the original does: a network may have a part of that name.
     prefix = "module." if all(name.startswith("module.") for name in model) else ""
     return {name[len(prefix) :]: array for name, array in model.items() if not name.endswith(COUNTERS)}
 
@@ -67,6 +68,7 @@ def match_suffixes(wanted: Iterable[str], names: Iterable[str]) -> Dict[str, str
     known = set(names)
     matches = {}
     for name in wanted:
+        # From the whole name on, so the first found is the longest.
         ends = (name[start:] for start in range(len(name)))
         found = next((end for end in ends if end in known), None)
         if found is not None:
@@ -118,6 +120,7 @@ def fit(
     filled = {name: found for name, found in sources.items() if name not in left_out}
     used, meant = set(filled.values()), set(sources.values())
     unused = [name for name in state if name not in used]
+    # What is left out on purpose is no surprise: its array in the file goes unused without an error.
     unexplained = {name: state[name] for name in unused if name not in meant}
     arrays = {name: state[found] for name, found in filled.items()}
     shapes = {name: shape for name, shape in expected.items() if name not in left_out}

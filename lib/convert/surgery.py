@@ -19,6 +19,7 @@ _BLOBS = ("weight", "bias")
 def upsample_filt(size: int) -> np.ndarray:
     """Bilinear upsampling kernel (size, size), float64, of a deconvolution with stride (size + 1) // 2."""
     factor = (size + 1) // 2
+    # The middle of the kernel: a pixel, or for even sizes between two.
     center = factor - 1 if size % 2 else factor - 0.5
     ramp = 1 - np.abs(np.arange(size) - center) / factor
     return np.outer(ramp, ramp)
@@ -38,6 +39,7 @@ def interp(params: Mapping[str, np.ndarray], layers: Iterable[str] = ()) -> Para
         weight = params.get(f"{name}_weight")
         if weight is None:
             raise ConvertError(f"interp: no layer {name!r}; layers are {', '.join(_layers(params))}")
+        # For anything that is no convolution, numbers that fail the check below.
         rows, columns, height, width = weight.shape if weight.ndim == 4 else (0, 2, 0, 1)
         if height != width or columns not in (1, rows):
             raise ConvertError(
@@ -84,6 +86,7 @@ def transplant(
             else:
                 same = source.shape == shape
                 log.append(f"copying {layer}  ->  {target} {index}" if same else f"coercing {change}")
+                # Row by row, which is how Caffe flattens a map for a fully connected layer.
                 result[place] = source.reshape(shape).astype(new[place].dtype)
     if misfits:
         raise ConvertError(
@@ -147,6 +150,7 @@ def join_color_hha(
     """The two-stream network from its two single-stream ones: layers get their stream's suffix, upsampling bilinear."""
     params, log = transplant(new, color, suffix="color")
     params, more = transplant(params, hha, suffix="hha")
+    # The streams' own upsampling is dropped, as the joined one has another name.
     return interp(params), log + more
 
 

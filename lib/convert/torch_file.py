@@ -48,6 +48,7 @@ def read(path: str) -> Any:
 def _read_zip(data: mmap.mmap) -> Any:
     archive = Archive(data)
     root = _root(archive)
+    # Older files have no such record, and come from little endian machines unless someone went out of their way.
     order = bytes(archive.read(f"{root}byteorder")) if f"{root}byteorder" in archive.records else b"little"
     if order not in ORDERS:
         raise PickleError(f"numbers in byte order {order[:20]!r}")
@@ -87,6 +88,7 @@ def _read_legacy(data: mmap.mmap) -> Any:
     def make(kind: StorageKind, key: str, count: int) -> Storage:
         """Room that is filled below: the numbers come after the tensors. The file has to be able to hold them."""
         nonlocal left
+        # Counted over all storages: many of a plausible size are too much together.
         left -= count * kind.itemsize
         if left < 0:
             raise PickleError(f"damaged: storage {key[:50]!r} of {count} numbers, more than the file holds")
@@ -94,8 +96,10 @@ def _read_legacy(data: mmap.mmap) -> Any:
 
     storages = Storages(make)
     value, place = unpickler.load(data, ALLOWED, budget, storages, place)
+    # Plain text, so nothing is allowed but that.
     keys, place = unpickler.load(data, {}, budget, start=place)
     texts = [key for key in keys if type(key) is str] if type(keys) is list else []
+    # Every storage once, none unknown: each is filled exactly once below.
     if sorted(texts) != sorted(storages.by_key) or len(texts) != len(keys):
         raise PickleError("damaged: the list of storages is not that of the tensors")
     for key in keys:
@@ -112,6 +116,7 @@ def _head(data: mmap.mmap, budget: Budget) -> Any:
     for _ in range(3):
         value, place = unpickler.load(data, {}, budget, start=place)
         head.append(value)
+        # After the first pickle, not the third: other pickles need not have three.
         if head[0] != MAGIC:
             raise PickleError("this is a Python pickle: if it is a Detectron model, let its name end in .pkl")
     if head[1] != PROTOCOL:

@@ -22,6 +22,7 @@ class StorageKind:
 
     def __init__(self, name: str, code: str) -> None:
         self.name, self.code = name, code
+        # numpy has no bfloat16.
         self.wide = name == "BFloat16Storage"
         self.itemsize = np.dtype(code).itemsize
         self.dtype = np.dtype("f4" if self.wide else code)
@@ -85,9 +86,11 @@ def _tensor(budget: Budget, storage: Any, offset: Any, shape: Any, strides: Any,
     if not isinstance(storage, Storage) or not good:
         raise PickleError(f"a tensor of shape {_short(shape)}, strides {_short(strides)} and offset {_short(offset)}")
     array = storage.array
+    # Before anything is made: strides of 0 let one number stand for any shape.
     budget.fill(math.prod(shape) * array.itemsize)
     if 0 in shape:
         return np.zeros(shape, array.dtype)
+    # Lengths and strides are not negative here, so this is the farthest element.
     last = offset + sum((length - 1) * stride for length, stride in zip(shape, strides))
     if last >= len(array):
         raise PickleError(
@@ -95,6 +98,7 @@ def _tensor(budget: Budget, storage: Any, offset: Any, shape: Any, strides: Any,
             f"{len(array)} numbers"
         )
     steps = [stride * array.itemsize for stride in strides]
+    # as_strided checks nothing; the lines above have.
     return np.lib.stride_tricks.as_strided(array[offset:], shape, steps)
 
 
@@ -134,6 +138,7 @@ ALLOWED = {
     **PLAIN,
     **NUMPY,
     **{("torch", name): storage_kind for name, storage_kind in KINDS.items()},
+    # A tensor saved on a GPU; where it lay does not matter to its numbers.
     **{("torch.cuda", name): storage_kind for name, storage_kind in KINDS.items()},
     ("torch", "Size"): Builder(_size),
     ("torch._utils", "_rebuild_tensor"): Builder(_tensor),

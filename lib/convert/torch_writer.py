@@ -32,10 +32,12 @@ def write(path: str, arrays: Mapping[str, np.ndarray]) -> None:
     Raises:
         ConvertError: a type PyTorch lacks, 4 GB or more, or a full disk.
     """
+    # The archive's folder has the file's name, as torch.save has it; some letters are not allowed there.
     root = os.path.splitext(os.path.basename(path))[0].replace(":", "_").replace("\\", "_") or "archive"
     little = {name: _little(path, name, array) for name, array in arrays.items()}
     records: Dict[str, object] = {f"{root}/data.pkl": _pickled(little), f"{root}/byteorder": b"little"}
     records.update({f"{root}/data/{key}": _bytes(array) for key, array in enumerate(little.values())})
+    # 3 is the version PyTorch itself writes for tensors.
     records[f"{root}/version"] = b"3\n"
     try:
         atomic.write(path, lambda file: zip_archive.write(file, records))
@@ -66,6 +68,7 @@ def _tensor(key: str, array: np.ndarray) -> bytes:
     """A call of PyTorch's function: storage, offset, shape, strides, no gradient, no hooks."""
     storage = b"ctorch\n" + STORAGES[array.dtype.newbyteorder("=")].encode() + b"\n"
     identity = [MARK, _text("storage"), storage, _text(key), _text("cpu"), _integer(array.size), TUPLE, PERSISTENT]
+    # An empty product is 1, the last axis's stride, and int64 as numpy would make it a float.
     strides = [int(np.prod(array.shape[axis + 1 :], dtype=np.int64)) for axis in range(array.ndim)]
     hooks = [ORDERED_DICT, EMPTY_TUPLE, REDUCE]
     arguments = [*identity, _integer(0), _integers(array.shape), _integers(strides), FALSE, *hooks]
@@ -80,6 +83,7 @@ def _text(value: str) -> bytes:
 def _integer(value: int) -> bytes:
     if value < 1 << 31:
         return b"J" + struct.pack("<i", value)
+    # LONG1 with eight bytes.
     return b"\x8a\x08" + struct.pack("<q", value)
 
 

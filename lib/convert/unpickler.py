@@ -90,6 +90,7 @@ class _Machine(PickleBytes):
         return self.stack.pop()
 
     def peek(self) -> Any:
+        # Nothing below the last mark may be taken: those values belong to a container that is not finished.
         if len(self.stack) <= (self.marks[-1] if self.marks else 0):
             raise PickleError(f"damaged at byte {self.place}: nothing left to take from the stack")
         return self.stack[-1]
@@ -113,6 +114,7 @@ class _Machine(PickleBytes):
             self.pop()
 
     def pop_tuple(self, size: int) -> None:
+        # The last value pushed comes off first.
         self.push(tuple([self.pop() for _ in range(size)][::-1]))
 
     def put(self, index: int) -> None:
@@ -212,6 +214,7 @@ ACTIONS: Dict[int, Callable[[_Machine], None]] = {
         "p": lambda m: m.put(m.text_integer()),
         "q": lambda m: m.put(m.byte()),
         "r": lambda m: m.put(m.number("<I")),
+        # MEMOIZE counts by itself.
         "\x94": lambda m: m.put(len(m.memo)),
         "g": lambda m: m.get(m.text_integer()),
         "h": lambda m: m.get(m.byte()),

@@ -50,6 +50,7 @@ def read(path: str, stage_with_dcn: Sequence[bool] = (False,) * 4) -> Arrays:
             raise ConvertError(f"{path}: {error}") from None
     if form == ".safetensors":
         return model_of(safetensors.read(path), path)
+    # Without arg: and aux:, which other forms do not have; the names' ends tell which is which.
     named = {name.split(":", 1)[-1]: array.asnumpy() for name, array in checkpoint.read_arrays(path).items()}
     return {theirs(name): array for name, array in named.items()}
 
@@ -61,6 +62,7 @@ def write(path: str, arrays: Mapping[str, np.ndarray]) -> None:
         CheckpointError: another ending, NaN or infinite values, two arrays of one name, or a full disk.
     """
     form = _form(path, WRITTEN, "written")
+    # A diverged network in a new file would look like a good one.
     bad = [name for name, array in arrays.items() if array.dtype.kind == "f" and not np.isfinite(array).all()]
     if bad:
         raise ConvertError(
@@ -124,6 +126,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         if args.command == "show":
             print(describe(args.file))
         else:
+            # Before a file of half a gigabyte is read for nothing.
             _form(args.target, WRITTEN, "written")
             arrays = read(args.source, args.dcn)
             write(args.target, arrays)

@@ -66,6 +66,7 @@ def fields(message: memoryview, budget: Budget) -> Iterator[Field]:
                 raise WireError(f"a field of wire type {kind}")
             if size > end - place:
                 raise WireError(f"truncated: a field of {size} bytes where {end - place} are left")
+            # A slice of a memoryview copies nothing.
             value, place = message[place : place + size], place + size
         if number == 0:
             raise WireError("a field with number 0")
@@ -80,14 +81,17 @@ def _varint(message: memoryview, place: int) -> Tuple[int, int]:
             raise WireError("truncated inside a number")
         byte = message[place]
         place += 1
+        # Seven bits a byte, the lowest first; the eighth says that more follow.
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
+            # Ten bytes have room for 70 bits; protobuf drops those above 64.
             return value & 0xFFFFFFFFFFFFFFFF, place
     raise WireError("a number of more than ten bytes")
 
 
 def integers(field: Field, budget: Budget) -> List[int]:
     """A repeated integer field, packed or not."""
+    # A field for each number or one for all of them: a reader has to take both, whatever the definition says.
     if field.kind == VARINT:
         return [field.value]
     if field.kind != BYTES:

@@ -77,6 +77,7 @@ class Archive:
             _, _, _, count, size, start, comment = self._unpack(END, place, b"PK\x05\x06")
         except ZipError:
             raise ZipError("truncated: the archive has no end") from None
+        # Then the true numbers stand in the 64-bit record, which the locator in front of this one points to.
         if UNKNOWN_16 == count or UNKNOWN_32 in (size, start):
             place -= struct.calcsize(LOCATOR_64)
             _, place, _ = self._unpack(LOCATOR_64, place, b"PK\x06\x07")
@@ -146,8 +147,10 @@ def write(file: Writable, records: Mapping[str, Any]) -> None:
         view = memoryview(content).cast("B")
         encoded, crc = name.encode(), zlib.crc32(view)
         _check_size(len(directory), place + len(view))
+        # 4 are the two numbers at the head of the padding's own field.
         padding = -(place + struct.calcsize(LOCAL) + len(encoded) + 4) % ALIGNMENT
         common = (0, 0, STORED, 0, 0, crc, len(view), len(view), len(encoded))
+        # PyTorch's own mark for a field that only pads.
         extra = struct.pack("<2sH", b"FB", padding) + bytes(padding)
         file.write(struct.pack(LOCAL, b"PK\x03\x04", *common, len(extra)) + encoded + extra)
         file.write(view)
@@ -160,5 +163,6 @@ def write(file: Writable, records: Mapping[str, Any]) -> None:
 
 
 def _check_size(count: int, size: int) -> None:
+    # A little below the limit, for the end of the archive.
     if count >= UNKNOWN_16 or size >= UNKNOWN_32 - 1024:
         raise ZipError(f"{count} records in {size} bytes; the form written here ends at 65534 records and 4 GB")
