@@ -21,6 +21,7 @@ def library_path() -> Path:
     Raises FileNotFoundError, naming the file and the remedy, when it has not been built.
     """
     default = Path(__file__).resolve().parents[1] / "lib" / "operators" / "libfullconv.so"
+    # Resolved, because MXNet wants an absolute path, and to know a library that is loaded under another spelling.
     path = Path(os.environ.get("FULLCONV_LIBRARY", default)).resolve()
     if not path.is_file():
         given = ", or unset FULLCONV_LIBRARY, which names it" if "FULLCONV_LIBRARY" in os.environ else ""
@@ -36,4 +37,5 @@ def c_library() -> ctypes.CDLL:
 
     Raises FileNotFoundError when it has not been built.
     """
+    # The system opens a library once: where MXNet has loaded it, this is the same one.
     return ctypes.CDLL(str(library_path()))

@@ -25,12 +25,15 @@ from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optiona
 
 ROOT = Path(__file__).resolve().parents[1]
 LIBRARY = ROOT / "lib" / "operators" / "libfullconv.so"
+# No multiply-add is fused unless the source asks for it, here and below: both machines and the originals' recordings
+# then agree to the last bit. -march=native, as the library is built where it runs.
 CXX_FLAGS = ["-O3", "-march=native", "-ffp-contract=off", "-fopenmp", "-fPIC", "-fvisibility=hidden", "-std=c++17"]
 CXX_WARNINGS = ["-Wall", "-Wno-unknown-pragmas", "-Wno-address"]
 ASAN_FLAGS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer", "-g1"]
 NVCC_FLAGS = ["-O3", "-std=c++17", "-fmad=false", "-cudart", "static", "-Xcompiler", "-fPIC,-fvisibility=hidden"]
 # Native code for the GPUs people have; the newest of these also as PTX, for those still to come.
 CUDA_ARCHITECTURES = ["75", "80", "86", "89", "90"]
+# MXNet looks for these names. All else stays inside, where it cannot be taken for MXNet's own copy of it.
 EXPORTS = "{ global: _op*; _part*; _pass*; _msg*; initialize; fullconv_*; local: *; };\n"
 
 
@@ -53,6 +56,7 @@ class Unit(NamedTuple):
 
 def find_mxnet() -> Path:
     """Directory of the installed MXNet wheel, without importing it. Raises BuildError if there is none."""
+    # Importing takes seconds, and a wheel for GPUs cannot be imported on a machine without the driver.
     spec = importlib.util.find_spec("mxnet")
     locations = list(spec.submodule_search_locations or []) if spec else []
     for location in locations:
@@ -82,6 +86,7 @@ def gencode_flags(nvcc: str) -> List[str]:
     if not known:
         raise BuildError(f"{nvcc} supports none of sm_{', sm_'.join(CUDA_ARCHITECTURES)}: use --no-cuda")
     codes = [f"arch=compute_{arch},code=sm_{arch}" for arch in known]
+    # MXNet's own wheels have no PTX, which is why they do not run on later GPUs.
     codes.append(f"arch=compute_{known[-1]},code=compute_{known[-1]}")
     return [part for code in codes for part in ("-gencode", code)]
 
@@ -105,6 +110,7 @@ def build(
         units = _units(compiler, nvcc, mxnet, only, asan)
         digest = _digest([*(unit.object.name for unit in units), EXPORTS])
         stamp = ROOT / "build" / f"{_digest([str(out.resolve())])}.stamp"
+        # The stamp belongs to one output: builds to several places do not make each other old.
         if not force and out.is_file() and stamp.is_file() and stamp.read_text() == digest:
             say(f"operators: {_shown(out)} is up to date")
             return out
@@ -136,7 +142,9 @@ def _units(compiler: str, nvcc: Optional[str], mxnet: Path, only: Optional[Seque
     folders = sorted(p for p in (ROOT / "operator_cxx").iterdir() if p.is_dir() and p.name != "__pycache__")
     if only:
         _check_names(only, [folder.name for folder in folders])
+        # Every operator needs what is common.
         folders = [folder for folder in folders if folder.name in (*only, "common")]
+    # The wheel's own copy, as header and source have to be of one version. It takes longest to compile, hence first.
     api = mxnet / "src" / "lib_api.cc"
     exported = [
         *commands[".cc"][:-1],
@@ -184,11 +192,14 @@ def _compile(units: Sequence[Unit], say: Callable[[str], None]) -> None:
     def compile_one(unit: Unit) -> None:
         source = os.path.relpath(unit.source, ROOT) if ROOT in unit.source.parents else str(unit.source)
         say(f"operators: compiling {os.path.basename(source)}")
+        # A compiler that is killed leaves half a file, which a later build would take for whole.
         partial = unit.object.with_suffix(".partial.o")
         _run([*unit.command, source, "-o", str(partial)], f"compiling {source}")
         os.replace(partial, unit.object)
 
+    # The work is done by compilers; threads only wait for them.
     with ThreadPoolExecutor(2) as pool:
+        # list, so that the first error is raised here.
         list(pool.map(compile_one, units))
 
 
@@ -234,6 +245,7 @@ def _processor() -> str:
 
 
 def _read_all(paths: Iterable[Path]) -> str:
+    # Names as well as contents: a header that is renamed is another one.
     return "\0".join(f"{path.name}\0{path.read_text()}" for path in sorted(paths))
 
 

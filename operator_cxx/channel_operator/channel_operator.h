@@ -116,6 +116,7 @@ struct GroupSoftmaxForward {
   int64_t depth, area;
   FC_HD void operator()(int64_t row, int64_t at) const {
     const int64_t base = row * depth * area + at;
+    // Less the largest, so that no exponential overflows.
     float top = data[base];
     for (int64_t d = 1; d < depth; ++d) top = data[base + d * area] > top ? data[base + d * area] : top;
     float sum = 0.f;

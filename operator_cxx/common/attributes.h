@@ -38,6 +38,7 @@ class Attributes {
   // Refuses keys that the operator does not have, so that a misspelt attribute is not ignored.
   void allow(std::initializer_list<const char*> keys) const {
     for (const auto& entry : values_) {
+      // MXNet adds attributes of its own: __lr_mult__ and the like, and the number of inputs.
       if (entry.first.rfind("__", 0) == 0 || entry.first == "num_args") continue;
       bool known = false;
       std::string names;
@@ -107,6 +108,7 @@ class Attributes {
   bool flag(const char* key, bool otherwise) const {
     if (!has(key)) return otherwise;
     const std::string value = text(key);
+    // Python writes True, symbol files and people what they like.
     if (value == "True" || value == "true" || value == "1") return true;
     if (value == "False" || value == "false" || value == "0") return false;
     fail("attribute ", key, "='", value, "' is not True or False");

@@ -29,6 +29,7 @@ class Workspace {
   template <typename T>
   T* take(int64_t count) {
     const size_t at = used_;
+    // 256 bytes are what CUDA aligns its own allocations to, and a multiple of the cache line.
     used_ += (static_cast<size_t>(count) * sizeof(T) + 255) / 256 * 256;
     return base_ == nullptr ? nullptr : reinterpret_cast<T*>(base_ + at);
   }
@@ -84,6 +85,7 @@ struct CudaBackend {
   int for_each(int64_t n, const Body& body, int64_t = 0) const {
     if (n <= 0) return 0;
     const int threads = 256;
+    // The kernel strides over the rest, so a launch of this size serves any n.
     const int64_t blocks = std::min<int64_t>((n + threads - 1) / threads, 65535);
     for_each_kernel<<<static_cast<unsigned>(blocks), threads, 0, stream>>>(n, body);
     return static_cast<int>(cudaGetLastError());

@@ -30,6 +30,7 @@ FC_HD void store_box(const Box& b, float* p) {
 
 // False for NaN and infinite coordinates.
 FC_HD bool is_finite(const Box& b) {
+  // Sums of float32 numbers stay far below, and NaN is below nothing.
   const double big = 1e300, sum = fabs(b.x1) + fabs(b.y1) + fabs(b.x2) + fabs(b.y2);
   return sum < big;
 }
@@ -44,6 +45,7 @@ FC_HD T box_iou(T ax1, T ay1, T ax2, T ay2, T bx1, T by1, T bx2, T by2) {
   const T area_a = (ax2 - ax1 + T(1)) * (ay2 - ay1 + T(1));
   const T area_b = (bx2 - bx1 + T(1)) * (by2 - by1 + T(1));
   const T iou = iw * ih / (area_a + area_b - iw * ih);
+  // NaN, of boxes beyond all numbers, is no overlap.
   return iou > T(0) ? iou : T(0);
 }
 
@@ -56,6 +58,7 @@ FC_HD double box_iou(const Box& a, const Box& b) {
 // bit.
 FC_HD float numpy_expf(float x) {
   if (!(x == x)) return x;
+  // Beyond these two the result is not a float32, and ldexpf would be given powers out of range.
   if (x > 88.72283935546875f) return HUGE_VALF;
   if (x < -103.97208404541015625f) return 0.0f;
   const float magic = 12582912.0f;  // 1.5 * 2^23: adding and subtracting it rounds to the nearest integer
@@ -72,6 +75,7 @@ FC_HD float numpy_expf(float x) {
 
 // log of a positive, finite float32 as numpy's vector loops compute it, for the same reason.
 FC_HD float numpy_logf(float x) {
+  // libm is right about the special values.
   if (!(x > 0.0f) || x > 3.4028234e38f) return logf(x);
   int exponent;
   float m = 2.0f * frexpf(x, &exponent);
@@ -100,6 +104,8 @@ FC_HD void encode_box(const float* ex, const float* gt, float* target) {
   const float gw = gt[2] - gt[0] + 1.0f, gh = gt[3] - gt[1] + 1.0f;
   const float ex_x = ex[0] + 0.5f * (ew - 1.0f), ex_y = ex[1] + 0.5f * (eh - 1.0f);
   const float gt_x = gt[0] + 0.5f * (gw - 1.0f), gt_y = gt[1] + 0.5f * (gh - 1.0f);
+  // Lost in the digits of any width that is not nearly 0, as in the original, which leaves the logarithms
+  // unguarded.
   target[0] = (gt_x - ex_x) / (ew + 1e-14f);
   target[1] = (gt_y - ex_y) / (eh + 1e-14f);
   target[2] = numpy_logf(gw / ew);

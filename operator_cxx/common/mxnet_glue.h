@@ -75,6 +75,7 @@ class Call {
   // MXNet's temporary space. One block per call: a second request would hand out the same memory.
   void* workspace(size_t bytes) const {
     if (bytes == 0) return nullptr;
+    // MXNet's allocators take an int.
     if (bytes > 2147483647u)
       fail("needs ", bytes >> 20, " MiB of scratch memory, MXNet gives at most 2047 MiB");
     const int size = static_cast<int>(bytes);
@@ -154,6 +155,7 @@ struct Registration {
       const Signature signature = Op::signature(Attributes(map));
       for (size_t i = 0; i < in->size(); ++i) {
         const int type = (*in)[i];
+        // Both mean "not known yet".
         if (type != -1 && type != mxnet::ext::kUNSET && type != mxnet::ext::kFloat32) {
           fail("input ", signature.inputs[i], " is not float32 (MXNet type code ", type, ")");
         }

@@ -36,6 +36,7 @@ class RandomState {
     uint32_t mask = max;
     for (int shift = 1; shift < 32; shift *= 2) mask |= mask >> shift;
     uint32_t value = next() & mask;
+    // Drawn anew where it is too large: numpy's rule, which a remainder would not follow.
     while (value > max) value = next() & mask;
     return value;
   }

@@ -54,6 +54,7 @@ struct DeformableConv {
   // The image with channels innermost, and the row of zeros.
   int load(int64_t image) const {
     const int64_t area = s.area(), channels = s.channels;
+    // A tap outside of the image points to this row, so that sampling needs no branch.
     const int failed = backend.zero(scratch.pixels + area * channels, channels * sizeof(float));
     if (failed) return failed;
     return transpose(
@@ -157,6 +158,7 @@ struct DeformableBackward {
   int to_weight(const Chunk& chunk) const {
     const DeformableShape& s = conv.s;
     const int64_t rows = s.group_columns(), width = s.group_filters();
+    // Sampled here, behind `to_inputs`: until now the columns held their own gradient.
     const int failed = conv.sample(chunk);
     if (failed) return failed;
     return conv.multiply_groups([&](int64_t group) {

@@ -48,6 +48,7 @@ struct FcosTarget {
     const int64_t image = i / locations, at = i % locations;
     const FcosLevel& level = levels[level_of(at)];
     const int64_t row = (at - level.first) / level.width, column = (at - level.first) % level.width;
+    // The original divides whole numbers: 3 of a stride of 7.
     const float centre = floorf(level.stride / 2);
     const float x = static_cast<float>(column) * level.stride + centre;
     const float y = static_cast<float>(row) * level.stride + centre;
@@ -82,6 +83,7 @@ struct FcosTarget {
 
   FC_HD bool takes(const float* gt, float x, float y, const FcosLevel& level) const {
     const float size = distances(x, y, gt).farthest();
+    // Both ends count, so a size of exactly 64 belongs to two levels.
     if (!(size >= level.least && size <= level.greatest)) return false;
     if (!(level.reach > 0.f)) return distances(x, y, gt).nearest() > 0.f;
     const float cx = (gt[0] + gt[2]) / 2.f, cy = (gt[1] + gt[3]) / 2.f;
@@ -100,6 +102,7 @@ struct FcosTarget {
     out[1] = d.t;
     out[2] = d.r;
     out[3] = d.b;
+    // 0 / 0 for the background, which is not stored.
     const float across = fminf(d.l, d.r) / fmaxf(d.l, d.r), along = fminf(d.t, d.b) / fmaxf(d.t, d.b);
     centerness[at] = gt == nullptr ? 0.f : sqrtf(across * along);
   }

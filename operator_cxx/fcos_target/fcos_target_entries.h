@@ -10,6 +10,7 @@ int FC_ENTRY(fullconv_fcos_target_fwd)(const float* gt_boxes, const float* level
   fullconv::FcosTarget body{gt_boxes, labels,     regression,     centerness, num_gt,
                             0,        num_levels, normalise != 0, {}};
   for (int i = 0; i < num_levels; ++i) {
+    // Whole numbers too travel as floats, which are exact up to 2^24.
     const float* number = levels + 6 * i;
     const auto width = static_cast<int64_t>(number[1]);
     body.levels[i] = {body.locations, width, number[2], number[3], number[4], number[5]};

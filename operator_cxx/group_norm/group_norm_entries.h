@@ -35,6 +35,7 @@ int FC_ENTRY(fullconv_group_norm_bwd)(const float* grad_out, const float* data, 
   const HeadGradients heads{data, grad_out, scratch.normalisers, s.area, threshold(s)};
   const auto part = [&](int64_t first, int64_t count) {
     const int64_t begin = first * s.rows_per_group(), rows = count * s.rows_per_group();
+    // Computed again: MXNet hands a backward pass inputs and outputs, but no statistics.
     int failed = sum_rows(backend, begin, rows, s.area, Moments{data, s.area}, scratch.sums);
     if (!failed) failed = backend.for_each(count, JoinMoments{data, gamma, beta, scratch, s, first});
     if (!failed) failed = sum_rows(backend, begin, rows, s.area, GradientSums{heads}, scratch.sums);

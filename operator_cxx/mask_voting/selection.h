@@ -47,6 +47,7 @@ struct OverlapBits {
           detection_iou(a[0], a[1], a[2], a[3], a_area, b[0], b[1], b[2], b[3], detection_area(b));
       const bool drop =
           drop_nan ? SuppressNotBelowOrEqual()(iou, threshold) : SuppressAbove()(iou, threshold);
+      // A box overlaps itself wholly, and would be removed by its own choice.
       if (drop && j != i) word |= uint64_t(1) << (j - first);
     }
     bits[index] = word;

@@ -31,6 +31,7 @@ struct WriteKept {
   const int32_t *kept, *num_kept;
   float *keep, *count;
   FC_HD void operator()(int64_t i) const {
+    // Rows as floats, exact below 2^24, because everything that passes here is float32.
     keep[i] = i < *num_kept ? static_cast<float>(key_position(keys[kept[i]])) : -1.0f;
     if (i == 0) *count = static_cast<float>(*num_kept);
   }

@@ -47,6 +47,7 @@ struct OhemInputs {
       if (target[i] != 0.0f && target[i] != 1.0f) continue;
       const double wrong_minus_right =
           (static_cast<double>(outside[i]) - inside[i]) * (2.0f * target[i] - 1.0f);
+      // The original's constants: 2e-14 here, 1e-14 above.
       sum -= log(1.0 / (1.0 + exp(wrong_minus_right)) + 2e-14);
     }
     return sum / area;
@@ -61,6 +62,7 @@ struct OhemInputs {
     return sum;
   }
 
+  // A float32, as sort keys hold no more; the sum is made in double before.
   FC_HD float loss(int64_t r) const {
     return static_cast<float>(cls_weight * class_loss(r) + mask_weight * mask_loss(r) +
                               bbox_weight * box_loss(r));

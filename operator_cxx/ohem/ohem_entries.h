@@ -22,6 +22,7 @@ template <class Backend>
 int mark_hardest(const Backend& backend, const OhemInputs& in, const OhemScratch& s, int64_t images,
                  int64_t keep) {
   const int64_t top = std::min(keep, s.per_image);
+  // A roi's loss goes over all pixels of its mask: 16 are worth a thread.
   int error = backend.for_each(images * s.row, RankLosses{in, s.per_image, s.row, s.keys}, 16);
   if (error == 0) error = sort_rows(backend, s.keys, images, s.row, top);
   if (error == 0) error = backend.zero(s.hard, images * s.per_image);

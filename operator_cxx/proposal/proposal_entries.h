@@ -11,6 +11,7 @@ template <class Backend>
 int nms_per_image(const Backend& backend, const ProposalScratch<Backend>& s, int n, float threshold, int post,
                   const Workspace& ws) {
   for (int i = 0; i < n; ++i) {
+    // A copy: each image begins at the same place, as none runs beside another.
     Workspace rest = ws;
     const int error = greedy_nms(backend, s.dets + i * s.top * 5, s.top, threshold, post,
                                  s.keep + int64_t{i} * post, s.num_keep + i, &rest);

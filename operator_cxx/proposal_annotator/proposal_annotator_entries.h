@@ -32,9 +32,11 @@ int draw_samples(const Backend& backend, const AnnotatorInputs& in, const Sampli
                  const AnnotatorScratch& s) {
   int error = backend.for_each(in.images, FindGroundTruth{in, s.assignment});
   if (error == 0) {
+    // A candidate meets every ground truth, so few of them are worth a thread.
     error = backend.for_each(in.images * in.candidates(), AssignGroundTruth{in, s.assignment}, 64);
   }
   const DrawSample draw{in, s.assignment, rule, s.sample, s.lists, s.random};
+  // Each image is long enough: its draws are a chain.
   if (error == 0) error = backend.for_each(in.images, draw, 1);
   return error;
 }

@@ -69,8 +69,10 @@ struct RoiAxis {
 // Index of the image a roi lies in, or -1 for a roi that cannot be used.
 FC_HD int roi_image(const float* roi, int n) {
   for (int i = 0; i < 5; ++i) {
+    // False for infinity and NaN.
     if (!(fabsf(roi[i]) <= 3.4e38f)) return -1;
   }
+  // Cut off like int(roi[0]) in the original: -0.5 is image 0.
   return roi[0] > -1.f && roi[0] < static_cast<float>(n) ? static_cast<int>(roi[0]) : -1;
 }
 
