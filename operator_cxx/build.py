@@ -144,7 +144,7 @@ def _units(compiler: str, nvcc: Optional[str], mxnet: Path, only: Optional[Seque
         _check_names(only, [folder.name for folder in folders])
         # Every operator needs what is common.
         folders = [folder for folder in folders if folder.name in (*only, "common")]
-    # The wheel's own copy, as header and source have to be of one version. It takes longest to compile, hence first.
+    # The wheel's own copy, as header and source have to be of one version.
     api = mxnet / "src" / "lib_api.cc"
     exported = [
         *commands[".cc"][:-1],

@@ -29,7 +29,7 @@ SKIP_PAD = 6
 """Padding of the skips' scores with normalisation: upsampled maps begin and end up to so many places outside of a map
 that is not padded."""
 
-# 63 for AlexNet: its maps lie so that an even kernel would need a crop of 18.5 pixels.
+# 63 for AlexNet: with 64 its scores would have to be cropped by 18.5 pixels.
 UP_KERNEL = {"vgg16": 64, "alexnet": 63}
 """Kernel of the upsampling from step 32 straight to pixels; finer ones have twice their stride."""
 

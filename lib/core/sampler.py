@@ -16,7 +16,7 @@ SEED_RANGE = 2**24
 
 def sample_seed(seed: int, epoch: int, place: int) -> int:
     """Seed of one sample's random draws: depends on the run's seed, the epoch and the place in the epoch's order."""
-    # SeedSequence mixes all three well, so neighbouring places do not get related draws.
+    # SeedSequence mixes its numbers, so that neighbouring places do not get related draws.
     return int(np.random.SeedSequence((seed, epoch, place)).generate_state(1)[0] % SEED_RANGE)
 
 

@@ -61,7 +61,7 @@ def fill_polygon(const double[::1] xs, const double[::1] ys, unsigned char[:, ::
             _mark_edge(work, xs[i], ys[i], xs[(i + 1) % n], ys[(i + 1) % n])
             first = min(first, <Py_ssize_t>ys[i])
             last = max(last, <Py_ssize_t>ceil(ys[i]))
-            # At a vertex the crossings of two edges may cancel each other.
+            # At a vertex, which is on the polygon, the crossings of two edges may cancel each other.
             if xs[i] == <Py_ssize_t>xs[i] and ys[i] == <Py_ssize_t>ys[i]:
                 mask[<Py_ssize_t>ys[i], <Py_ssize_t>xs[i]] = 1
         for y in range(first, last + 1):

@@ -101,7 +101,6 @@ class CachedMasks:
         if not self.shape[0]:
             return np.zeros(self.shape, bool)
         masks = self.store.get(self.path)
-        # The shape is looked at here too: it is no part of the file's name.
         if masks is None or masks.shape != self.shape:
             masks = self._read_or_build()
             self.store.put(self.path, masks)
