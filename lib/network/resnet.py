@@ -37,6 +37,7 @@ class ResNet:
         spec, stride = self.spec, STEM_STRIDE
         maps, data = {}, self._stem(data)
         for stage in range(2, 6):
+            # Letters are Caffe's and numbers FCOS's: a family's pattern takes what it needs.
             names = block_letters(stage, spec.units[stage - 2], spec.numbered)
             for index, letter in enumerate(names):
                 block = spec.names.block.format(stage=stage, layer=stage - 1, index=index, letter=letter)
@@ -102,6 +103,7 @@ class ResNet:
             return deformable_convolution(
                 data, deformed, offsets, version, channels, stride, dilation, spec.groups, no_bias=True
             )
+        # As much padding as dilation, so that only the stride changes the size of the map.
         around, step = (dilation, dilation), (stride, stride)
         return mx.sym.Convolution(
             data,

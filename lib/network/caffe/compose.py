@@ -44,6 +44,7 @@ def compose(layers: Sequence[Layer], inputs: Optional[Mapping[str, mx.sym.Symbol
         # use.
         channels[layer.top] = shaping.channels(layer, [channels[blob] for blob in layer.bottoms])
         if layer.type == "Input" and layer.name in given:
+            # What stands for an input brings its own name; a variable of that name would be a second input.
             blobs[layer.top] = given[layer.name]
             continue
         blobs[layer.top] = _BUILDERS[layer.type](layer, *(blobs[blob] for blob in layer.bottoms), channels[layer.top])
@@ -70,6 +71,7 @@ def _geometry(layer: Layer, *names: str) -> Dict[str, tuple]:
     return {mine: both(layer.options[theirs]) for theirs, mine in zip(names[::2], names[1::2])}
 
 
+# Weights lie alike in both frameworks, those of deconvolutions too: a file's arrays are taken as they are.
 def _convolution(layer: Layer, bottom: mx.sym.Symbol, _: int) -> mx.sym.Symbol:
     return mx.sym.Convolution(
         bottom,
@@ -141,6 +143,7 @@ def _batch_norm(layer: Layer, bottom: mx.sym.Symbol, channels: int) -> mx.sym.Sy
 
 
 def _dropout(layer: Layer, bottom: mx.sym.Symbol, _: int) -> mx.sym.Symbol:
+    # Both frameworks scale by 1 / (1 - ratio) in training and do nothing in testing.
     return mx.sym.Dropout(bottom, p=layer.options["ratio"], name=layer.name)
 
 

@@ -144,6 +144,7 @@ def max_pooling(name: str, bottom: str, kernel: Size, stride: Size, pad: Size = 
     return Layer(name, "Pooling", (bottom,), name, {"kernel": kernel, "stride": stride, "pad": pad})
 
 
+# Caffe's defaults; AlexNet states an alpha of its own.
 def lrn(name: str, bottom: str, size: int = 5, alpha: float = 1.0, beta: float = 0.75, k: float = 1.0) -> Layer:
     """x / (k + alpha/size * sum of squares over `size` neighbouring channels) ** beta."""
     return Layer(name, "LRN", (bottom,), name, {"size": size, "alpha": alpha, "beta": beta, "k": k})

@@ -53,6 +53,7 @@ def _padded(bottom: mx.sym.Symbol, starts: tuple, ends: tuple, value: float) -> 
     return mx.sym.Pad(bottom, mode="constant", pad_width=widths, constant_value=value)
 
 
+# Of equal maxima both frameworks pass the gradient to the first, row by row.
 def _pool(bottom: mx.sym.Symbol, kind: str, name: str, kernel: tuple, stride: tuple, pad: tuple) -> mx.sym.Symbol:
     return mx.sym.Pooling(
         bottom, kernel=kernel, stride=stride, pad=pad, pool_type=kind, pooling_convention="full", name=name

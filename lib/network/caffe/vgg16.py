@@ -112,6 +112,8 @@ def vgg16_convolutions(
             place, pad = f"{number}_{index}", stage.dilation
             name = f"conv{place}"
             if place == "1_1":
+                # Of another name where its weights have another shape, as for colour and depth: files are matched by
+                # name.
                 name, pad = first, first_pad
             below = layers[-1].top if layers else bottom
             channels = scaled(stage.channels, width)
