@@ -49,12 +49,10 @@ def proposal_annotator(
     that leave the mask array are cut off. No gradient flows to any input.
     Raises MXNetError naming the operator when attributes or shapes do not fit.
     """
+    inputs = rois, gt_boxes, gt_masks, seed
     outputs = invoke(
         "fullconv_proposal_annotator",
-        rois,
-        gt_boxes,
-        gt_masks,
-        seed,
+        *inputs,
         name=name,
         batch_rois=batch_rois,
         batch_images=batch_images,
