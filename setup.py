@@ -4,6 +4,7 @@ The folders of the checkout are the packages `fullconv.lib`, `fullconv.fcis`, ..
 """
 
 import os
+from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, find_packages, setup
@@ -17,8 +18,16 @@ if not os.environ.get("FULLCONV_PORTABLE"):
     FLAGS.append("-march=native")
 
 
+def drop_of_another_name(name: str) -> None:
+    """Remove what Cython made when the module had another name: it would be linked again, and go by that name."""
+    made = Path(name.replace(".", "/") + ".cpp")
+    if made.is_file() and f'"name": "fullconv.{name}"' not in made.read_text(errors="replace")[:4000]:
+        made.unlink()
+
+
 def extension(name: str, *depends: str) -> Extension:
     """`fullconv.lib.nms._nms` is compiled from `lib/nms/_nms.pyx`; `depends` are headers that trigger a rebuild."""
+    drop_of_another_name(name)
     return Extension(
         f"fullconv.{name}",
         [name.replace(".", "/") + ".pyx"],

@@ -15,7 +15,7 @@ from easydict import EasyDict
 from fullconv.lib.experiment import config as base
 from fullconv.lib.experiment.command_line import Method, Option
 from fullconv.lib.experiment.config import ConfigError
-from fullconv.lib.experiment.settings import default_group, from_default_group
+from fullconv.lib.experiment.default_group import KEYS, default_group, from_default_group
 
 
 def defaults() -> EasyDict:
@@ -171,6 +171,8 @@ def check(config: EasyDict, given: Set[str]) -> None:
     _check_anchors(config, given)
     _one_of("network.RPN_FEAT_STRIDE", config.network.RPN_FEAT_STRIDE, (8, 16))
     _one_of("TEST.ITER", config.TEST.ITER, (1, 2))
+    # The original's testing takes one image at a time as well, though it has the key.
+    _one_of("TEST.BATCH_IMAGES", config.TEST.BATCH_IMAGES, (1,))
     _one_of("TEST.MASK_MERGE_RULE", config.TEST.MASK_MERGE_RULE, ("gpu", "cpu"))
     _only_true("TRAIN.END2END", config.TRAIN.END2END, given)
     if "TEST.MASK_MERGE_RULE" not in given:
@@ -222,6 +224,7 @@ METHOD = Method(
     "FCIS",
     load,
     from_default_group,
+    *KEYS,
     options=(
         Option("thresh", "least score of a detection without mask voting", "TEST.thresh"),
         Option("ignore_cache", "test again even if detections are on disk"),

@@ -17,7 +17,7 @@ from fullconv.lib.core.optimizer import OPTIMIZERS
 from fullconv.lib.experiment import config as base
 from fullconv.lib.experiment.command_line import Method
 from fullconv.lib.experiment.config import ConfigError
-from fullconv.lib.experiment.settings import default_group, from_default_group
+from fullconv.lib.experiment.default_group import KEYS, default_group, from_default_group
 from fullconv.lib.network.caffe.vgg16 import NORM_LEAST
 from fullconv.lib.network.loss import NORMALIZATIONS
 
@@ -228,5 +228,5 @@ def _one_of(key: str, value: str, known) -> None:
 
 load = base.loader(defaults, check)
 
-METHOD = Method("FCN", load, from_default_group)
+METHOD = Method("FCN", load, from_default_group, *KEYS)
 """What the scripts need to know."""

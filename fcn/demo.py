@@ -22,6 +22,7 @@ if not __package__:  # run as a script, Python would look for modules beside it,
 import numpy as np  # noqa: E402
 
 from fullconv.fcn import config as fcn_config  # noqa: E402
+from fullconv.fcn.config import tested  # noqa: E402
 from fullconv.fcn.convert import load_exactly  # noqa: E402
 from fullconv.fcn.data import class_files  # noqa: E402
 from fullconv.fcn.preprocess import demo_mean, input_tensor  # noqa: E402
@@ -73,7 +74,7 @@ class FCNDemo(demo.Demo):
         path = args.cfg or model.config
         self.config = fcn_config.load(path, parse_overrides(args.set))
         # A published file has no configuration beside it, so its data set follows from the network's name.
-        name = args.network or (self.config.symbol if path else "voc-fcn8s")
+        name = args.network or (tested(self.config)[-1].symbol if path else "voc-fcn8s")
         if name not in NETWORKS:
             raise UsageError(f"--network {name}: known are {', '.join(NETWORKS)}")
         net, params = load_exactly(name, model.path)

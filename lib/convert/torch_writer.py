@@ -19,8 +19,18 @@ from fullconv.lib.convert.zip_archive import ZipError
 from fullconv.lib.utils import atomic
 
 PROTOCOL_2, EMPTY_DICT, MARK, TUPLE, EMPTY_TUPLE, REDUCE, PERSISTENT, FALSE, SETITEM, SETITEMS, STOP = (
-    b"\x80\x02", b"}", b"(", b"t", b")", b"R", b"Q", b"\x89", b"s", b"u", b"."
-)  # fmt: skip
+    b"\x80\x02",
+    b"}",
+    b"(",
+    b"t",
+    b")",
+    b"R",
+    b"Q",
+    b"\x89",
+    b"s",
+    b"u",
+    b".",
+)
 TENSOR, ORDERED_DICT = b"ctorch._utils\n_rebuild_tensor_v2\n", b"ccollections\nOrderedDict\n"
 
 STORAGES = {kind.dtype: name for name, kind in KINDS.items() if not kind.wide}

@@ -49,7 +49,9 @@ class Warmup:
     """Another schedule, behind a slow start of the update numbers below `step`.
 
     constant: `lr` (FCIS; Goyal et al. 2017, section 2.2). linear: from `lr` at update 1 in equal parts to what the
-    schedule says.
+    schedule says at update `step`. Who counts n iterations of warm-up from 0 has `step` n + 1.
+
+    Raises ValueError: another form.
     """
 
     schedule: Schedule
@@ -57,9 +59,13 @@ class Warmup:
     lr: float
     form: str = CONSTANT
 
+    def __post_init__(self) -> None:
+        if self.form not in WARMUP_FORMS:
+            raise ValueError(f"the form of the warm-up is {self.form!r}: known are {', '.join(WARMUP_FORMS)}")
+
     def __call__(self, num_update: int) -> float:
         after = self.schedule(num_update)
         if num_update >= self.step:
             return after
-        # Number 1 is iteration 0 of those who count from there: it still has none of the way behind it.
-        return self.lr if self.form == CONSTANT else self.lr + (after - self.lr) * (num_update - 1) / self.step
+        way = 0.0 if self.form == CONSTANT else (num_update - 1) / (self.step - 1)
+        return self.lr + (after - self.lr) * way

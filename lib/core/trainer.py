@@ -112,7 +112,7 @@ class Trainer:
     def set_optimizer_state(self, states: Arrays) -> None:
         """Restore what `get_optimizer_state` returned. Raises ValueError: it is another optimizer's."""
         if set(states) != set(self.optimizer.states):
-            raise ValueError("the saved state is another optimizer's: resume with the TRAIN.optimizer of its config")
+            raise ValueError("the saved state is another optimizer's: resume with the optimizer of its configuration")
         for name, state in self.optimizer.states.items():
             states[name].copyto(state)
 

@@ -43,9 +43,9 @@ class Method:
     name: str
     load: Callable[..., Any]
     settings: Callable[[Any], Settings]
-    frequent: str = "default.frequent"
-    gpus: str = "gpus"
-    devices: str = "default.devices"
+    frequent: str
+    gpus: str
+    devices: str
     options: Tuple[Option, ...] = ()
 
     def all_options(self) -> Tuple[Option, ...]:

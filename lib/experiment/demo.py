@@ -73,7 +73,9 @@ class Demo:
 
 def parser(demo: Demo, description: str) -> argparse.ArgumentParser:
     """The command line of a demo."""
-    options = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     options.add_argument("images", nargs="*", help=f"image files and folders of images (default: ./{DEMO_FOLDER})")
     options.add_argument("--cfg", help="yaml file (default: the one that training left beside the model)")
     options.add_argument(

@@ -64,7 +64,8 @@ class DetectionTestRun(TestRun):
         path, key = self.folder / f"{self.data.name}_detections.npz", self.key()
         kept = load_detections(path, key) if self.reuse else None
         if kept is not None:
-            self.logger.info(f"detections read from {path}; --ignore_cache runs the network again")
+            again = "--ignore_cache" if hasattr(self.args, "ignore_cache") else "deleting it"
+            self.logger.info(f"detections read from {path}; {again} runs the network again")
             return kept
         entries, sizes = self.entries, [entry.size for entry in self.entries]
         found: Dict[int, Detections] = dict(

@@ -29,6 +29,8 @@ def find_model(model: str, epoch: Optional[int], endings: Sequence[str], advice:
     advice: lines that say where to get a model. Raises UsageError: there is no such file.
     """
     if model.endswith(tuple(endings)):
+        if epoch is not None:
+            raise UsageError(f"--epoch {epoch} belongs to a prefix of checkpoints, and --model {model} names a file")
         stem = os.path.splitext(model)[0]
         # A checkpoint's number is not part of the prefix.
         found = ModelFile(model, (stem.rpartition("-")[0] or stem) if model.endswith(".params") else stem)

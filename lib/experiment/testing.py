@@ -22,8 +22,8 @@ def epoch_to_test(prefix: str, wanted: int, script: str) -> int:
     epoch = wanted or checkpoint.latest(prefix)
     if not epoch:
         raise checkpoint.CheckpointError(
-            f"{prefix}-*.params: no checkpoint to test. Train first ({script} with the same --cfg), or set "
-            "TEST.test_epoch and put the file there"
+            f"{prefix}-*.params: no checkpoint to test. Train first ({script} with the same --cfg), or put "
+            "a checkpoint there"
         )
     return epoch
 

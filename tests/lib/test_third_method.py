@@ -1,4 +1,4 @@
-"""A method of its own, made of lib alone: one convolution that finds one box; it trains, resumes, tests and draws.
+"""A method of its own, made of lib alone: two layers that find one box; it trains, resumes, tests and draws.
 
 The ground is general if nothing below has to know of masks, anchors, label maps or another method's configuration.
 """

@@ -65,6 +65,8 @@ class TorchSGD(Optimizer):
 
     def __init__(self, params: Arrays, *args, **kwargs) -> None:
         super().__init__(params, *args, **kwargs)
+        # Another name than the other form's momentum has, which is of another size and sign: neither resumes from it.
+        self.states = {f"{name}:velocity": state for name, state in self.states.items()}
         # MXNet's operator also adds v to the weight. It may add it to something that nobody reads: one scratch for
         # every shape there is.
         self._scratch = {params[name].shape: mx.nd.zeros_like(params[name]) for name in self.names}
@@ -75,7 +77,7 @@ class TorchSGD(Optimizer):
             mx.nd.sgd_mom_update(
                 params[name],
                 grads[name],
-                self.states[name],
+                self.states[f"{name}:velocity"],
                 # m = momentum m - lr (grad + wd w): at a rate of -1 this is PyTorch's v.
                 lr=-1.0,
                 wd=self.wds[name],
@@ -84,4 +86,6 @@ class TorchSGD(Optimizer):
                 out=self._scratch[params[name].shape],
             )
             # wd is in v already
-            mx.nd.sgd_update(params[name], self.states[name], lr=lr * self.lr_mults[name], wd=0.0, out=params[name])
+            mx.nd.sgd_update(
+                params[name], self.states[f"{name}:velocity"], lr=lr * self.lr_mults[name], wd=0.0, out=params[name]
+            )

@@ -1,0 +1,31 @@
+"""The keys of machine and reporting as FCIS's original has them, for the methods whose configuration has that form.
+
+A method may call them what it likes: it makes its own Settings then, and names its own keys in its Method.
+"""
+
+from __future__ import annotations
+
+from easydict import EasyDict
+
+from fullconv.lib.experiment.settings import Settings
+
+KEYS = ("default.frequent", "gpus", "default.devices")
+"""What `lib.experiment.command_line.Method` asks for: the keys of --frequent, --gpus and --devices."""
+
+
+def default_group(kvstore: str) -> EasyDict:
+    """The group `default` of methods whose configuration has the form of FCIS's; the first two keys are its own."""
+    group = EasyDict()
+    group.frequent = 20  # updates between two log lines
+    group.kvstore = kvstore  # local, device or dist_sync
+    # ours
+    group.devices = ""  # instead of gpus: "cpu", "cpu:2" (two devices on one processor), "gpu:0,1"
+    group.num_workers = 2  # threads that read images
+    group.tensorboard = False  # also write TensorBoard event files
+    group.checkpoint_keep = 0  # newest checkpoints to keep; 0 keeps all
+    return group
+
+
+def from_default_group(config: EasyDict) -> Settings:
+    """Settings of a configuration with `output_path`, `gpus`, `TRAIN.seed` and a `default_group`."""
+    return Settings(output_path=config.output_path, seed=config.TRAIN.seed, gpus=config.gpus, **config.default)
