@@ -1,0 +1,91 @@
+"""Looks through a set of objects: its records, and every image and mask."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from fullconv.lib.dataset.detection.coco_files import find_annotations
+from fullconv.lib.dataset.detection.coco_format import Problem, find_problems, is_crowd, read_json
+from fullconv.lib.dataset.detection.detection_set import DetectionSet
+from fullconv.lib.dataset.image import read_image
+from fullconv.lib.dataset.image_sets import parse_image_set
+from fullconv.lib.structures.entry import Entry
+from fullconv.lib.tools.data_forms import Found
+
+
+def annotation_files(found: Found) -> list[str]:
+    """The json of a COCO set, of each of its parts where it is joined. Raises DatasetError: there is none."""
+    if found.file:
+        return [found.file]
+    return [find_annotations(found.path, name) for name, _ in parse_image_set(found.image_set)]
+
+
+def has_segmentations(records: list[Any]) -> bool:
+    """Whether any annotation brings a mask, good or bad; boxes without masks are a set of another kind."""
+    return any(isinstance(record, dict) and record.get("segmentation") not in (None, []) for record in records)
+
+
+def check_coco(file: str, boxes: bool = False) -> tuple[bool, list[Problem]]:
+    """Whether the file has masks to look at, and what is wrong with its records.
+
+    boxes: masks are not looked at. Raises DatasetError: it is no COCO json.
+    """
+    data = read_json(file)
+    records = data["annotations"]
+    masks = not boxes and (not records or has_segmentations(records))
+    problems = find_problems(data, masks)
+    if not masks and not boxes:
+        text = f"none of the {len(records)} annotations has a segmentation: for detection without masks"
+        problems.append(Problem(file, text, fatal=False))
+    crowds = sum(isinstance(record, dict) and record.get("iscrowd") in (1, True) for record in records)
+    if crowds:
+        text = f"{crowds} of {len(records)} annotations are crowds and are not trained on: make iscrowd 0 for single "
+        problems.append(Problem(file, f"{text}objects", fatal=False))
+    if records and not any(isinstance(r, dict) and _is_trained_on(r) for r in records):
+        text = "no object is left to train on: each is a crowd or has an area of 0; `--fix` writes a file without that"
+        problems.append(Problem(file, text))
+    return masks, problems
+
+
+def _is_trained_on(record: dict[str, Any]) -> bool:
+    return not is_crowd(record) and record.get("area", 1) not in (0, None)
+
+
+def check_entries(dataset: DetectionSet) -> tuple[list[Entry], list[Problem]]:
+    """Reads every image and mask; returns the entries that could be read, and the problems found."""
+    entries, problems = [], []
+    for index, image_id in enumerate(dataset.image_ids):
+        try:
+            entry = dataset.read_entry(index)
+            entries.append(entry)
+            problems += _check_entry(entry)
+        except ValueError as error:  # DatasetError and ImageError, which name the file
+            problems.append(Problem(f"image {image_id}", str(error)))
+    return entries, problems
+
+
+def _check_entry(entry: Entry) -> list[Problem]:
+    record = f"image {entry.image_id}"
+    shape = read_image(entry.image).shape[:2]
+    if shape != entry.size:
+        return [Problem(record, f"{entry.image} decodes to {shape}, not to the size in its header: save it again")]
+    problems = []
+    if entry.masks is not None:
+        empty = np.flatnonzero(~entry.read_masks().any(axis=(1, 2)))
+        problems = [Problem(record, f"object {i} has a mask without pixels", fatal=False) for i in empty.tolist()]
+    if not len(entry.boxes):
+        problems.append(Problem(record, "has no objects and is not trained on", fatal=False))
+    return problems
+
+
+def report(dataset: DetectionSet, entries: list[Entry]) -> str:
+    """Counts per class and in total, as a table."""
+    counts = Counter(int(label) for entry in entries for label in entry.classes)
+    lines = [
+        f"{dataset.name}: {len(entries)} images, {sum(counts.values())} objects, {dataset.num_classes - 1} classes"
+    ]
+    lines += [f"  {counts[index]:7d}  {name}" for index, name in enumerate(dataset.classes) if index]
+    return "\n".join(lines)
