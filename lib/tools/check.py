@@ -18,8 +18,9 @@ from typing import Callable, Sequence
 from fullconv.lib.dataset.detection.coco_format import Problem
 from fullconv.lib.dataset.registry import DETECTION
 from fullconv.lib.tools import check_labels, check_objects, findings
+from fullconv.lib.tools.coco_fix.fixer import fix_file
 from fullconv.lib.tools.config_lines import config_lines
-from fullconv.lib.tools.data_forms import Found
+from fullconv.lib.tools.data_forms import Found, of_json
 from fullconv.lib.tools.set_arguments import add_arguments, chosen
 
 
@@ -29,13 +30,36 @@ def main(argv: list[str] | None = None) -> int:
     add_arguments(parser)
     parser.add_argument("--decode", action="store_true", help="labels: read images whole too, not only their headers")
     parser.add_argument("--all", action="store_true", help="a line for every problem, not one for each kind")
+    parser.add_argument(
+        "--fix", metavar="OUT.json", default="", help="write a COCO json in which all is clear is mended"
+    )
     args = parser.parse_args(argv)
     try:
         sets = chosen(args)
+        if args.fix:
+            return _fix(sets, args)
     except ValueError as error:
         print(f"error: {error}")
         return 1
     return check_all(sets, args)
+
+
+def _fix(sets: Sequence[Found], args: argparse.Namespace) -> int:
+    """Writes the mended json, says what was changed and what could not be decided, and checks it."""
+    if len(sets) > 1:
+        names = ", ".join(found.image_set for found in sets)
+        raise ValueError(f"--fix takes one json, here are {names}: name it as PATH, or its --image_set")
+    ledger = fix_file(sets[0], args.fix)
+    print(f"{args.fix}: written from {sets[0].file}")
+    for line in [*ledger.lines(), *findings.lines(ledger.undecided, args.all)]:
+        print(line)
+    if not ledger.changes and not ledger.undecided:
+        print("nothing was changed")
+    if any(problem.fatal for problem in ledger.undecided):
+        print(f"{findings.count_line(ledger.undecided)} left in {args.fix}: correct {sets[0].file} and run this again")
+        return 1
+    print()
+    return check_all([of_json(args.fix)], args)
 
 
 def check_all(sets: Sequence[Found], args: argparse.Namespace) -> int:
@@ -73,9 +97,8 @@ def _check_objects(found: Found, args: argparse.Namespace) -> tuple[Found, list[
     elif args.boxes:
         found = Found(found.kind, found.dataset, found.path, found.image_set, {"masks": False})
     if not found.readable:
-        text = (
-            "training does not look for annotations there: `--fix DIR/annotations/<set>.json` writes them where it does"
-        )
+        place = f"{found.path}/annotations/{found.image_set}.json"
+        text = f"training does not look for annotations there, `{found.file} --fix {place}` writes them where it does"
         problems.append(Problem(found.file, text))
     if not any(problem.fatal for problem in problems):
         dataset = found.open(args.root_path)
