@@ -93,13 +93,11 @@ def _check_objects(found: Found, args: argparse.Namespace) -> tuple[Found, list[
         results = [check_objects.check_coco(file, args.boxes) for file in check_objects.annotation_files(found)]
         problems = [problem for _, some in results for problem in some]
         if not all(masks for masks, _ in results):
-            found = Found(found.kind, found.dataset, found.path, found.image_set, {"masks": False}, found.file)
+            found = check_objects.without_masks(found)
     elif args.boxes:
-        found = Found(found.kind, found.dataset, found.path, found.image_set, {"masks": False})
+        found = check_objects.without_masks(found)
     if not found.readable:
-        place = f"{found.path}/annotations/{found.image_set}.json"
-        text = f"training does not look for annotations there, `{found.file} --fix {place}` writes them where it does"
-        problems.append(Problem(found.file, text))
+        problems.append(Problem(found.file, check_objects.not_readable(found)))
     if not any(problem.fatal for problem in problems):
         dataset = found.open(args.root_path)
         entries, more = check_objects.check_entries(dataset)

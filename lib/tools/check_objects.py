@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from fullconv.lib.dataset.detection.coco_files import find_annotations
 from fullconv.lib.dataset.detection.coco_format import Problem, find_problems, is_crowd, read_json
 from fullconv.lib.dataset.detection.detection_set import DetectionSet
+from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.image import read_image
 from fullconv.lib.dataset.image_sets import parse_image_set
 from fullconv.lib.structures.entry import Entry
@@ -26,6 +28,33 @@ def annotation_files(found: Found) -> list[str]:
 def has_segmentations(records: list[Any]) -> bool:
     """Whether any annotation brings a mask, good or bad; boxes without masks are a set of another kind."""
     return any(isinstance(record, dict) and record.get("segmentation") not in (None, []) for record in records)
+
+
+def without_masks(found: Found) -> Found:
+    """The set with its boxes alone."""
+    return replace(found, options={**found.options, "masks": False})
+
+
+def as_readable(found: Found, boxes: bool = False) -> Found:
+    """The set with its masks, or without where its annotations have none or `boxes` asks for that.
+
+    Raises DatasetError: a json that is none of COCO's, or not where training looks for it.
+    """
+    if not found.readable:
+        raise DatasetError(f"{found.file}: {not_readable(found)}")
+    if found.dataset == "coco" and not boxes:
+        lists = [read_json(file)["annotations"] for file in annotation_files(found)]
+        boxes = any(records and not has_segmentations(records) for records in lists)
+    return without_masks(found) if boxes else found
+
+
+def not_readable(found: Found) -> str:
+    """What to do about a set whose annotations its reader does not find."""
+    place = f"{found.path}/annotations/{found.image_set}.json"
+    return (
+        "training does not look for annotations there, "
+        f"`python -m fullconv.lib.tools.check {found.file} --fix {place}` writes them where it does"
+    )
 
 
 def check_coco(file: str, boxes: bool = False) -> tuple[bool, list[Problem]]:

@@ -11,7 +11,7 @@ from fullconv.lib.tools.coco_fix.values import as_written, number, unpack
 CLOSE = 2.0
 # Edges of boxes drawn by hand are up to 7 pixels off (coco128); what is further off, by this share of the object's
 # longer side too, is no rounding.
-FAR, FAR_SHARE = 10.0, 0.1
+FAR, FAR_SHARE = 8.0, 0.1
 
 
 class Box(NamedTuple):
