@@ -1,6 +1,6 @@
 """Verifies the published split lists: how many images each has, and which lists may not overlap.
 
-    python -m fullconv.lib.tools.check_splits --nyud DIR --siftflow DIR --seg11valid FILE --sbd DIR --context DIR --sds DIR
+    python -m fullconv.lib.tools.check_splits --nyud DIR --siftflow DIR --seg11valid FILE --sbd DIR --sds DIR
 
 The lists are not part of this repository. Where they come from:
 
@@ -11,7 +11,7 @@ The lists are not part of this repository. Where they come from:
     SBD train.txt                         comes with SBD (benchmark_RELEASE/dataset)
     VOC 2010 ImageSets/Main/val.txt       comes with PASCAL VOC 2010
     SDS train, val                        data/VOCdevkit/VOCSDS/ImageSets/Main of the FCIS repository (msracver/FCIS):
-                                          the 11355 images of SBD, divided as VOC 2012 divides them
+                                          the 11355 images of SBD, but not in SBD's own two lists
 """
 
 from __future__ import annotations

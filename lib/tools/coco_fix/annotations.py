@@ -151,17 +151,18 @@ class Annotations:
         for record, label in good:
             content = json.dumps({k: v for k, v in record.items() if k != "id"}, sort_keys=True)
             # Of a picture under two ids, every object may have come twice, too, with numbers of its own.
-            image = ("image", record.get("image_id")) if record.get("image_id") in joined else None
+            image = as_id(record.get("image_id"))
+            place = ("image", image) if image in joined else None
             same = contents.get(record["id"], set()) if record["id"] is not None else set()
-            if content in same or (image and content in contents.get(image, set())):
+            if content in same or (place and content in contents.get(place, set())):
                 self.ledger.change("annotation listed twice: once", label)
                 continue
             if record["id"] is None or record["id"] in contents:
                 kind = "annotation without an id" if record["id"] is None else "annotation id used twice"
                 self.ledger.change(f"{kind}: a new number", f"{label} -> {following}")
                 record["id"], following = following, following + 1
-            for place in (record["id"], *([image] if image else [])):
-                contents.setdefault(place, set()).add(content)
+            for known in (record["id"], *([place] if place else [])):
+                contents.setdefault(known, set()).add(content)
             self.records.append(record)
 
 

@@ -59,7 +59,7 @@ class Categories:
     def _find_equal_names(self) -> None:
         first: dict[str, Any] = {}
         for record in self.records:
-            name = record.get("name") if isinstance(record, dict) else None
+            name = record.get("name") if isinstance(record, dict) and as_id(record.get("id")) is not None else None
             if isinstance(name, str) and first.setdefault(name, record["id"]) != record["id"]:
                 text = f"is called {name!r} as category {first[name]}: one class or two? Rename one, or give their "
                 self.ledger.leave(f"category {record['id']}", f"{text}annotations one id")

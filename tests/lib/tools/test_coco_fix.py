@@ -2,6 +2,7 @@
 
 import copy
 import json
+import random
 
 import cv2
 import numpy as np
@@ -493,6 +494,55 @@ def test_a_full_disk_leaves_nothing(folder, capsys, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         main([str(folder / "export.json"), "--fix", str(folder / "annotations" / "train.json")])
     assert list((folder / "annotations").iterdir()) == []
+
+
+ANYTHING = [
+    None,
+    True,
+    -1,
+    0,
+    9,
+    1e400,
+    float("nan"),
+    10**30,
+    "",
+    "x",
+    "7.0",
+    [],
+    [[]],
+    {},
+    [None] * 4,
+    "\0",
+    "C:",
+    1.5,
+]
+
+
+def spoil(value, rng):
+    """Replaces or removes one part of a nested structure."""
+    if isinstance(value, (dict, list)) and value and rng.random() < 0.9:
+        key = rng.choice(list(value)) if isinstance(value, dict) else rng.randrange(len(value))
+        if rng.random() < 0.1:
+            del value[key]
+        else:
+            value[key] = spoil(value[key], rng)
+        return value
+    return copy.deepcopy(rng.choice(ANYTHING))
+
+
+def test_no_file_is_a_crash_and_what_is_called_clean_loads(folder, capsys):
+    rng, clean = random.Random(0), 0
+    source, out = folder / "export.json", folder / "annotations" / "train.json"
+    for _ in range(400):
+        data = copy.deepcopy(GOOD)
+        for key in rng.choices(list(data), k=rng.randint(1, 3)):
+            data[key] = spoil(data[key], rng)
+        source.write_text(json.dumps(data))
+        if main([str(source), "--fix", str(out), "--root_path", str(folder / "cache")]) == 0:
+            clean += 1
+            assert strict(folder, json.loads(out.read_text())) == ""
+        capsys.readouterr()
+    assert 40 < clean < 300
 
 
 def test_boxes_alone_stay_boxes_alone(folder, capsys):
