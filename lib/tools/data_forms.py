@@ -82,12 +82,14 @@ Name yours with --dataset and --image_set (docs/own_data.md and docs/segmentatio
 def of_json(file: str) -> Found:
     """The set that a COCO json is, whose images are looked for below the folder it belongs to."""
     folder, name = os.path.split(os.path.abspath(file))
-    folder = folder if os.path.isabs(file) else os.path.relpath(folder)
-    parent = os.path.dirname(folder) or ("." if folder != "." else "..")
+    within = os.path.basename(folder)
+    parent = os.path.dirname(folder)
+    if not os.path.isabs(file):
+        folder, parent = os.path.relpath(folder), os.path.relpath(parent)
     if name == ROBOFLOW:
-        return Found(DETECTION, "coco", parent, os.path.basename(os.path.abspath(folder)), file=file)
+        return Found(DETECTION, "coco", parent, within, file=file)
     stem = os.path.splitext(name)[0]
-    if os.path.basename(folder) == "annotations":
+    if within == "annotations":
         folder = parent
     for prefix in ("instances_", "image_info_"):
         stem = stem[len(prefix) :] if stem.startswith(prefix) else stem
@@ -98,7 +100,10 @@ def _coco(path: str) -> list[Found]:
     places = ("annotations/*.json", "*.json", f"*/{ROBOFLOW}")
     files = [file for place in places for file in sorted(glob(os.path.join(escape(path), place)))]
     wanted = [file for file in files if not os.path.basename(file).startswith(_OTHER_COCO)]
-    return [of_json(file) for file in wanted if _names_images(file)]
+    found = [of_json(file) for file in wanted if _names_images(file)]
+    # Roboflow's file stays where it is when a clean one was written beside it.
+    clean = {one.image_set for one in found if os.path.basename(one.file) != ROBOFLOW}
+    return [one for one in found if os.path.basename(one.file) != ROBOFLOW or one.image_set not in clean]
 
 
 def _names_images(file: str) -> bool:

@@ -13,7 +13,8 @@ class Categories:
     """The clean records; ids: id as written, in the form of `as_id` -> the id it has now."""
 
     def __init__(self, raw: list[Any], used: set[int | str | None], ledger: Ledger) -> None:
-        self.ledger, self.records = ledger, []  # type: Ledger, list[Any]
+        self.ledger = ledger
+        self.records: list[Any] = []
         self.ids: dict[int | str, int] = {}
         keys = [as_id(record.get("id")) if isinstance(record, dict) else None for record in raw]
         self._numbers = self._number_texts(keys)

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import random
 
 import cv2
@@ -439,9 +440,27 @@ def test_roboflows_layout(folder, capsys):
     status, new, printed = fix(folder, data, capsys, "train/_annotations.coco.json")
     assert status == 0 and new["images"] == GOOD["images"] and len(new["categories"]) == 2
     assert "image_set: train" in printed
+    assert main([str(folder), "--image_set", "train", "--root_path", str(folder / "cache")]) == 0, (
+        "the clean one is taken"
+    )
+    capsys.readouterr()
     assert main([str(folder), "--image_set", "valid"]) == 1
     printed = capsys.readouterr().out
     assert f"{folder}/valid/_annotations.coco.json --fix {folder}/annotations/valid.json" in printed
+
+
+@pytest.mark.parametrize(
+    "place, file", [(".", "annotations/t.json"), ("annotations", "t.json"), ("train", "../t.json")]
+)
+def test_relative_names(folder, capsys, monkeypatch, place, file):
+    (folder / "annotations").mkdir()
+    monkeypatch.chdir(folder / place)
+    with open(file, "w") as source:
+        json.dump({**GOOD, "annotations": [record(1, bbox=None)]}, source)
+    out = "new.json" if place == "annotations" else os.path.relpath(folder / "annotations" / "new.json")
+    assert main([file, "--fix", out, "--root_path", str(folder / "cache")]) == 0
+    wanted = {".": ".", "annotations": "..", "train": ".."}[place]
+    assert f"dataset_path: {wanted}, image_set: new" in capsys.readouterr().out
 
 
 def test_a_new_file_elsewhere_below_gets_the_folder(folder, capsys):
@@ -483,8 +502,6 @@ def test_no_coco_json(folder, capsys, text):
 
 
 def test_a_full_disk_leaves_nothing(folder, capsys, monkeypatch):
-    import os
-
     (folder / "export.json").write_text(json.dumps(GOOD))
 
     def full(*_):
