@@ -89,10 +89,12 @@ def check_all(sets: Sequence[Found], args: argparse.Namespace) -> int:
 def _check_objects(found: Found, args: argparse.Namespace) -> tuple[Found, list[Problem]]:
     """The set as it can be read, with masks or without, and its problems."""
     problems: list[Problem] = []
+    count = None
     if found.dataset == "coco":
         results = [check_objects.check_coco(file, args.boxes) for file in check_objects.annotation_files(found)]
-        problems = [problem for _, some in results for problem in some]
-        if not all(masks for masks, _ in results):
+        problems = [problem for records in results for problem in records.problems]
+        count = sum(records.count for records in results)
+        if not all(records.masks for records in results):
             found = check_objects.without_masks(found)
     elif args.boxes:
         found = check_objects.without_masks(found)
@@ -101,7 +103,7 @@ def _check_objects(found: Found, args: argparse.Namespace) -> tuple[Found, list[
     if not any(problem.fatal for problem in problems):
         dataset = found.open(args.root_path)
         entries, more = check_objects.check_entries(dataset)
-        problems += more
+        problems += [*more, *check_objects.check_objects_left(dataset, entries, count)]
         print(check_objects.report(dataset, entries))
     return found, problems
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fullconv.lib.dataset.detection.coco_files import find_annotations
-from fullconv.lib.dataset.detection.coco_format import Problem, find_problems, is_crowd, read_json
-from fullconv.lib.dataset.detection.detection_set import DetectionSet
+from fullconv.lib.dataset.detection.coco_format import Problem, find_problems, read_json
+from fullconv.lib.dataset.detection.detection_set import DetectionSet, with_objects
 from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.image import read_image
 from fullconv.lib.dataset.image_sets import parse_image_set
@@ -57,11 +57,16 @@ def not_readable(found: Found) -> str:
     )
 
 
-def check_coco(file: str, boxes: bool = False) -> tuple[bool, list[Problem]]:
-    """Whether the file has masks to look at, and what is wrong with its records.
+class Records(NamedTuple):
+    """What a COCO file holds. masks: whether there are any to look at; count: of annotations."""
 
-    boxes: masks are not looked at. Raises DatasetError: it is no COCO json.
-    """
+    masks: bool
+    count: int
+    problems: list[Problem]
+
+
+def check_coco(file: str, boxes: bool = False) -> Records:
+    """Looks at the records of a file, with `boxes` not at masks. Raises DatasetError: it is no COCO json."""
     data = read_json(file)
     records = data["annotations"]
     masks = not boxes and (not records or has_segmentations(records))
@@ -73,14 +78,16 @@ def check_coco(file: str, boxes: bool = False) -> tuple[bool, list[Problem]]:
     if crowds:
         text = f"{crowds} of {len(records)} annotations are crowds and are not trained on: make iscrowd 0 for single "
         problems.append(Problem(file, f"{text}objects", fatal=False))
-    if records and not any(isinstance(r, dict) and _is_trained_on(r) for r in records):
-        text = "no object is left to train on: each is a crowd or has an area of 0; `--fix` writes a file without that"
-        problems.append(Problem(file, text))
-    return masks, problems
+    return Records(masks, len(records), problems)
 
 
-def _is_trained_on(record: dict[str, Any]) -> bool:
-    return not is_crowd(record) and record.get("area", 1) not in (0, None)
+def check_objects_left(dataset: DetectionSet, entries: list[Entry], annotations: int | None) -> list[Problem]:
+    """An error where no image has an object. annotations: of a COCO file, which may have none, as test sets do."""
+    if annotations == 0 or not entries or with_objects(entries):
+        return []
+    text = "no object is left to train on: what is void, a crowd, outside of its image or has an area of 0 is not one"
+    remedy = "" if annotations is None else "; --fix OUT.json mends areas of 0 and files that are all crowds"
+    return [Problem(dataset.name, text + remedy)]
 
 
 def check_entries(dataset: DetectionSet) -> tuple[list[Entry], list[Problem]]:

@@ -169,6 +169,20 @@ def test_boxes_alone_are_for_detection_without_masks(tmp_path, capsys):
     assert "for detection without masks; FCIS learns from masks" in printed and "3  cat" in printed
 
 
+def test_maps_that_are_all_void_leave_no_object(tmp_path, capsys):
+    folder_of("VOC2012", tmp_path)
+    picture(tmp_path / "VOC2012" / "SegmentationObject" / "a.png", 255, (H, W))
+    assert main([str(tmp_path), "--dataset", "PascalVOC", "--root_path", str(tmp_path)]) == 1
+    assert "no object is left to train on" in capsys.readouterr().out
+
+
+def test_a_test_set_without_annotations_is_no_error(tmp_path, capsys):
+    write(tmp_path / "annotations" / "image_info_test.json", {**coco(), "annotations": []})
+    picture(tmp_path / "test" / "a.png")
+    assert main([str(tmp_path), "--root_path", str(tmp_path)]) == 0
+    assert "0 errors, 1 notes" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("changes", [{"iscrowd": 1}, {"area": 0}])
 def test_a_set_without_an_object_to_train_on_is_an_error(tmp_path, capsys, changes):
     write(tmp_path / "annotations" / "train.json", coco(2, **changes))

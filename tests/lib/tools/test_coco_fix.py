@@ -161,7 +161,8 @@ def same(data):
 
 
 FIXED = {
-    # name: (what the exporter did, words of strict reading's complaint or "", kind of change, is the result right)
+    # name: (what the exporter did, words of strict reading's complaint, kind of change, is the result right)
+    # No words: strict reading takes it. None: it takes some of the kind, or says so in ways that are its own business.
     "fractions": (fractions, "number them", "id as text or with a fraction", same),
     "text": (texts, "height", "bbox as text", same),
     "image id text": (change(IMAGES, id="1"), "image_id", "image id as text", same),
@@ -198,10 +199,10 @@ FIXED = {
         "file_name with a folder",
         image("file_name", "one.png"),
     ),
-    "drive": (change(IMAGES, file_name="C:\\x\\one.png"), "x", "with a drive letter", image("file_name", "one.png")),
+    "drive": (change(IMAGES, file_name="C:\\x\\one.png"), None, "with a drive letter", image("file_name", "one.png")),
     "absolute": (
         change(IMAGES, file_name="/home/a/one.png"),
-        "relative",
+        None,
         "an absolute folder",
         image("file_name", "one.png"),
     ),
@@ -220,7 +221,7 @@ FIXED = {
     "size 0": (change(IMAGES, height=0, width=0), "height", "size missing", same),
     "size text": (change(IMAGES, height="30"), "height", "size as text", same),
     "no bbox": (change(ANNOTATIONS, remove=["bbox"]), None, "bbox missing", same),
-    "bbox null": (change(ANNOTATIONS, bbox=None), "bbox", "bbox missing, null", same),
+    "bbox null": (change(ANNOTATIONS, bbox=None), None, "bbox missing, null", same),
     "bbox nulls": (change(ANNOTATIONS, bbox=[5, 5, None, 10]), "bbox", "not four numbers: from the mask", same),
     "bbox of a code": (change(ANNOTATIONS, 1, remove=["bbox"]), None, "from the mask", same),
     "bbox text": (change(ANNOTATIONS, bbox="[5, 5, 10, 10]"), "bbox", "bbox as text", same),
