@@ -93,7 +93,7 @@ def _check_objects(found: Found, args: argparse.Namespace) -> tuple[Found, list[
     if found.dataset == "coco":
         results = [check_objects.check_coco(file, args.boxes) for file in check_objects.annotation_files(found)]
         problems = [problem for records in results for problem in records.problems]
-        count = sum(records.count for records in results)
+        count = sum(records.annotations for records in results)
         if not all(records.masks for records in results):
             found = check_objects.without_masks(found)
     elif args.boxes:

@@ -58,10 +58,10 @@ def not_readable(found: Found) -> str:
 
 
 class Records(NamedTuple):
-    """What a COCO file holds. masks: whether there are any to look at; count: of annotations."""
+    """What a COCO file holds. masks: whether there are any to look at; annotations: how many."""
 
     masks: bool
-    count: int
+    annotations: int
     problems: list[Problem]
 
 

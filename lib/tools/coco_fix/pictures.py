@@ -11,6 +11,8 @@ from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.image_files import SUFFIXES
 from fullconv.lib.tools.data_forms import Found
 
+_DRIVE = re.compile(r"^[A-Za-z]:")
+
 
 class Pictures:
     """The pictures below the folder of a COCO json.
@@ -46,7 +48,8 @@ class Pictures:
         """
         inside = os.path.relpath(os.path.realpath(path), os.path.realpath(self.target.path)).replace(os.sep, "/")
         for candidate in [*_tails(name), os.path.basename(path), inside]:
-            if not _leaves(candidate):
+            # Readers of other programs take a backslash for a letter, as Linux does.
+            if not _leaves(candidate) and ("\\" in candidate) <= ("\\" in os.path.basename(path)):
                 found = _look(self._new, candidate, image_id)
                 if found and os.path.samefile(found, path):
                     return candidate
@@ -64,7 +67,7 @@ class Pictures:
 
 def name_trouble(name: str, new: str) -> str:
     """What was wrong with a file_name, as a kind of change."""
-    if re.match(r"[A-Za-z]:", name):
+    if _DRIVE.match(name):
         return "file_name with a drive letter: the end of it that is there"
     if name.startswith(("/", "\\")):
         return "file_name with an absolute folder: the end of it that is there"
@@ -88,11 +91,11 @@ def _look(finder: ImageFinder, name: str, image_id: int | str) -> str:
 
 
 def _leaves(name: str) -> bool:
-    return os.path.isabs(name) or ".." in name.replace("\\", "/").split("/")
+    return os.path.isabs(name) or bool(_DRIVE.match(name)) or ".." in name.replace("\\", "/").split("/")
 
 
 def _parts(name: str) -> list[str]:
-    return [part for part in re.sub(r"^[A-Za-z]:", "", name).replace("\\", "/").split("/") if part not in ("", ".")]
+    return [part for part in _DRIVE.sub("", name).replace("\\", "/").split("/") if part not in ("", ".")]
 
 
 def _tails(name: str) -> list[str]:

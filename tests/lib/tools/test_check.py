@@ -171,7 +171,8 @@ def test_boxes_alone_are_for_detection_without_masks(tmp_path, capsys):
 
 def test_maps_that_are_all_void_leave_no_object(tmp_path, capsys):
     folder_of("VOC2012", tmp_path)
-    picture(tmp_path / "VOC2012" / "SegmentationObject" / "a.png", 255, (H, W))
+    for folder in ("SegmentationObject", "SegmentationClass"):
+        picture(tmp_path / "VOC2012" / folder / "a.png", 255, (H, W))
     assert main([str(tmp_path), "--dataset", "PascalVOC", "--root_path", str(tmp_path)]) == 1
     assert "no object is left to train on" in capsys.readouterr().out
 
