@@ -76,6 +76,9 @@ def check_all(sets: Sequence[Found], args: argparse.Namespace) -> int:
             as_read, problems = found, [Problem(found.dataset, str(error))]
         for line in findings.lines(problems, args.all):
             print(line)
+        if found.file and not args.fix and any(problem.fatal for problem in problems):
+            place = f"{found.path}/annotations/{found.image_set}_fixed.json"
+            print(f"`python -m fullconv.lib.tools.check {found.file} --fix {place}` mends what has one right reading")
         print()
         every += problems
         if not any(problem.fatal for problem in problems):

@@ -86,8 +86,7 @@ def check_objects_left(dataset: DetectionSet, entries: list[Entry], annotations:
     if annotations == 0 or not entries or with_objects(entries):
         return []
     text = "no object is left to train on: what is void, a crowd, outside of its image or has an area of 0 is not one"
-    remedy = "" if annotations is None else "; --fix OUT.json mends areas of 0 and files that are all crowds"
-    return [Problem(dataset.name, text + remedy)]
+    return [Problem(dataset.name, text)]
 
 
 def check_entries(dataset: DetectionSet) -> tuple[list[Entry], list[Problem]]:

@@ -192,6 +192,9 @@ def test_a_set_without_an_object_to_train_on_is_an_error(tmp_path, capsys, chang
     printed = capsys.readouterr().out
     assert "no object is left to train on" in printed
     assert ("2 of 2 annotations are crowds" in printed) == ("iscrowd" in changes)
+    command = f"{tmp_path}/annotations/train.json --fix {tmp_path}/annotations/train_fixed.json"
+    assert f"`python -m fullconv.lib.tools.check {command}` mends" in printed
+    assert main([*command.split(), "--root_path", str(tmp_path)]) == 0
 
 
 def test_an_error_in_one_set_leaves_the_others(tmp_path, capsys):
