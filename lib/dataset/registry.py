@@ -113,7 +113,7 @@ def add_arguments(parser: argparse.ArgumentParser, kind: str) -> None:
     )
     parser.add_argument("--root_path", "--root", dest="root_path", default="./data", help="folder of data and caches")
     if kind == SEGMENTATION:
-        parser.add_argument("--label-path", default="", help="pascal_context: folder of the annotations")
+        parser.add_argument("--label_path", "--label-path", default="", help="pascal_context: folder of annotations")
         parser.add_argument("--palette", default="", help="folder: palette file of colour-coded labels")
         parser.add_argument("--void", type=int, nargs="*", default=[], help="folder: labels to ignore besides 255")
     else:

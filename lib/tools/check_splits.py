@@ -1,6 +1,6 @@
 """Verifies the published split lists: how many images each has, and which lists may not overlap.
 
-    python -m fullconv.lib.tools.check_splits --nyud DIR --siftflow DIR --seg11valid FILE --sbd DIR --context DIR
+    python -m fullconv.lib.tools.check_splits --nyud DIR --siftflow DIR --seg11valid FILE --sbd DIR --sds DIR
 
 The lists are not part of this repository. Where they come from:
 
@@ -10,6 +10,8 @@ The lists are not part of this repository. Where they come from:
     sift-flow trainval, test              data/sift-flow of it
     SBD train.txt                         comes with SBD (benchmark_RELEASE/dataset)
     VOC 2010 ImageSets/Main/val.txt       comes with PASCAL VOC 2010
+    SDS train, val                        data/VOCdevkit/VOCSDS/ImageSets/Main of the FCIS repository (msracver/FCIS):
+                                          the 11355 images of SBD, but not in SBD's own two lists
 """
 
 from __future__ import annotations
@@ -31,12 +33,17 @@ class Lists:
     disjoint: tuple[str, ...] = ()
 
 
+SDS = "VOCSDS"
+SDS_TRAIN, SDS_VAL = f"{SDS}/ImageSets/Main/train.txt", f"{SDS}/ImageSets/Main/val.txt"
+SDS_FILES = {"img": ".jpg", "inst": ".mat", "cls": ".mat"}
+
 PUBLISHED = (
     Lists("seg11valid", {"": 736}),
     Lists("nyud", {"train.txt": 381, "val.txt": 414, "test.txt": 654}, ("train.txt", "val.txt", "test.txt")),
     Lists("siftflow", {"trainval.txt": 2486, "test.txt": 200}, ("trainval.txt", "test.txt")),
     Lists("sbd", {"train.txt": 8498}),
     Lists("context", {"VOC2010/ImageSets/Main/val.txt": 5105}),
+    Lists("sds", {SDS_TRAIN: 5623, SDS_VAL: 5732}, (SDS_TRAIN, SDS_VAL)),
 )
 
 
@@ -74,6 +81,22 @@ def check_sbd_overlap(seg11valid: str, sbd: str) -> list[tuple[bool, str]]:
     return [(True, "seg11valid and SBD train share no image")]
 
 
+def check_sds_files(path: str) -> list[tuple[bool, str]]:
+    """Whether VOCSDS below the devkit `path` has image, instance map and class map of every listed id."""
+    try:
+        ids = [image_id for name in (SDS_TRAIN, SDS_VAL) for image_id in read_list(os.path.join(path, name))]
+    except DatasetError:
+        return []  # reported with the list itself
+    lines = []
+    for folder, ending in SDS_FILES.items():
+        place = os.path.join(path, SDS, folder)
+        present = set(os.listdir(place)) if os.path.isdir(place) else set()
+        missing = [image_id for image_id in ids if image_id + ending not in present]
+        text = f"{place}: {len(ids) - len(missing)} of {len(ids)} files"
+        lines.append((not missing, text + (f", the first missing is {missing[0]}{ending}" if missing else "")))
+    return lines
+
+
 def main(argv: list[str] | None = None) -> int:
     """Command line; exit status 1 unless every list is as published."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -84,6 +107,8 @@ def main(argv: list[str] | None = None) -> int:
     lines = [line for p in PUBLISHED if args[p.name] for line in check(p, args[p.name])]
     if args["seg11valid"] and args["sbd"]:
         lines += check_sbd_overlap(args["seg11valid"], args["sbd"])
+    if args["sds"]:
+        lines += check_sds_files(args["sds"])
     if not lines:
         parser.error("name at least one set")
     for right, line in lines:

@@ -1,7 +1,8 @@
 """Any set's labels as index PNGs that every program reads, shown in VOC's colours.
 
-    python -m fullconv.lib.tools.convert_labels --dataset sbd --split train --path DIR --out DIR [--instances]
-    python -m fullconv.lib.tools.convert_labels --dataset folder --split train --path DIR --palette FILE --out DIR
+    python -m fullconv.lib.tools.convert_labels --dataset sbd --image_set train --dataset_path DIR --out DIR
+
+With --instances instance ids, with --palette FILE colour-coded PNGs of the form `folder`.
 
 Turns SBD's, NYUD's, SIFT Flow's and PASCAL-Context's .mat files and colour-coded PNGs into `<out>/<id>.png`: 0 to
 C - 1, and 255 where nothing is labelled. Every label is checked on the way; a wrong one stops the conversion.

@@ -1,6 +1,6 @@
 """Scores of predictions as files, and files from scores.
 
-    python -m fullconv.lib.tools.score_segmentation --dataset voc --split seg11valid --path DIR --predictions DIR
+    python -m fullconv.lib.tools.score_segmentation --dataset voc --image_set val --dataset_path DIR --predictions DIR
 
 reads `<id>.png` index PNGs (of a set with several tasks `<task>/<id>.png`), of this or any other program, at the
 images' original size, prints the table and with --out writes what `write_report` writes.

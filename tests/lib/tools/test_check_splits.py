@@ -2,7 +2,7 @@
 
 import pytest
 
-from fullconv.lib.tools.check_splits import Lists, check, check_sbd_overlap, main
+from fullconv.lib.tools.check_splits import Lists, check, check_sbd_overlap, check_sds_files, main
 
 SET = Lists("two", {"train.txt": 2, "test.txt": 1}, ("train.txt", "test.txt"))
 
@@ -53,3 +53,34 @@ def test_exit_status(tmp_path, capsys):
     assert "the published list has 8498" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         main([])
+
+
+def test_sds_lists_and_files(tmp_path, capsys):
+    voc = tmp_path / "VOCSDS"
+    for folder in ("ImageSets/Main", "img", "inst"):
+        (voc / folder).mkdir(parents=True)
+    (voc / "ImageSets" / "Main" / "train.txt").write_text("".join(f"a{i}\n" for i in range(5623)))
+    (voc / "ImageSets" / "Main" / "val.txt").write_text("".join(f"b{i}\n" for i in range(5732)))
+    for i in range(3):
+        (voc / "img" / f"a{i}.jpg").touch()
+    assert main(["--sds", str(tmp_path)]) == 1
+    printed = capsys.readouterr().out
+    assert "5623 images\n" in printed and "5732 images\n" in printed
+    assert "img: 3 of 11355 files, the first missing is a3.jpg" in printed and "cls: 0 of 11355" in printed
+    (voc / "ImageSets" / "Main" / "train.txt").write_text("a0\nb1\n")
+    (voc / "ImageSets" / "Main" / "val.txt").write_text("b1\n")
+    assert main(["--sds", str(tmp_path)]) == 1
+    printed = capsys.readouterr().out
+    assert "2 images, the published list has 5623" in printed and "share 1 images, first b1" in printed
+
+
+def test_sds_files_that_are_all_there(tmp_path):
+    for folder, file in (("img", "a.jpg"), ("inst", "a.mat"), ("cls", "a.mat")):
+        (tmp_path / "VOCSDS" / folder).mkdir(parents=True)
+        (tmp_path / "VOCSDS" / folder / file).touch()
+    lists = tmp_path / "VOCSDS" / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_text("a\n")
+    assert check_sds_files(str(tmp_path)) == []
+    (lists / "val.txt").write_text("a\n")
+    assert all(right for right, _ in check_sds_files(str(tmp_path)))

@@ -1,22 +1,19 @@
-"""Looks through a segmentation set before it is trained on and says what is wrong with it.
+"""Looks through a set of labels per pixel.
 
-    python -m fullconv.lib.tools.check_segmentation --dataset folder --split train --path DIR [--void 11] [--decode]
-
-Problems: files that are missing or cannot be read, labels of another size than their image, values that are no class,
+Errors: files that are missing or cannot be read, labels of another size than their image, values that are no class,
 palette PNGs whose indices an editor renumbered, masks written as 0 and 255. Notes: classes that never occur, images
-without a labelled pixel. The exit status is 1 when there is a problem.
+without a labelled pixel.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from fullconv.lib.dataset.detection.coco_format import Problem
 from fullconv.lib.dataset.image import image_size, open_picture
-from fullconv.lib.dataset.registry import SEGMENTATION, add_arguments, segmentation_from
 from fullconv.lib.dataset.segmentation.base import SegmentationSet, check_range
 from fullconv.lib.dataset.segmentation.label_files import VOID
 from fullconv.lib.dataset.segmentation.palette import make_palette
@@ -28,25 +25,30 @@ class Report:
 
     task: str
     classes: list[str]
-    problems: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
     counts: Counter = field(default_factory=Counter)
     images: Counter = field(default_factory=Counter)
+
+    def add(self, record: str, text: str, fatal: bool = True) -> None:
+        """One more problem."""
+        self.problems.append(Problem(record, text, fatal))
 
 
 def check(dataset: SegmentationSet, decode: bool = False) -> list[Report]:
     """One report per task of the set. `decode` reads every image whole, not only its header."""
     reports = [Report(task, classes) for task, classes in dataset.tasks.items()]
     palettes = [_PaletteCheck(len(report.classes)) for report in reports]
-    for index in range(len(dataset)):
-        for problem in _image_problems(dataset, index, decode):
-            reports[0].problems.append(problem)
+    for index, image_id in enumerate(dataset.image_ids):
+        record = f"image {image_id}"
+        broken = _image_problems(dataset, index, decode)
+        for text in broken:
+            reports[0].add(record, text)
         for report, palette in zip(reports, palettes):
             try:
                 _check_label(dataset, index, report, palette)
             except ValueError as error:  # DatasetError and ImageError, which name the file
-                if str(error) not in reports[0].problems:
-                    report.problems.append(str(error))
+                if str(error) not in broken:
+                    report.add(record, str(error))
     for report in reports:
         _summarise(report)
     return reports
@@ -64,7 +66,7 @@ def _image_problems(dataset: SegmentationSet, index: int, decode: bool) -> list[
             problems.append(str(error))
     if len(set(sizes.values())) > 1:
         shown = ", ".join(f"{name} {w} x {h}" for name, (h, w) in sizes.items())
-        problems.append(f"{dataset.image_ids[index]}: the forms of one image differ in size: {shown}")
+        problems.append(f"the forms of one image differ in size: {shown}")
     return problems
 
 
@@ -74,10 +76,12 @@ def _check_label(dataset: SegmentationSet, index: int, report: Report, palette: 
     values, counts = np.unique(labels, return_counts=True)
     report.counts.update(dict(zip(values.tolist(), counts.tolist())))
     report.images.update(values.tolist())
+    record = f"image {dataset.image_ids[index]}"
     if values.tolist() == [VOID]:
-        report.notes.append(f"{path}: no pixel is labelled, all are void")
+        report.add(record, f"{path}: no pixel is labelled, all are void", fatal=False)
     if getattr(dataset, "palette", None) is None:
-        report.problems.extend(palette.check(path))
+        for text, fatal in palette.check(path):
+            report.add(record, text, fatal)
     check_range(path, labels, len(report.classes))
 
 
@@ -89,20 +93,26 @@ class _PaletteCheck:
         self.voc = {tuple(voc[label].tolist()): label for label in range(num_classes)}
         self.first: dict[int, tuple[tuple[int, ...], str]] = {}
 
-    def check(self, path: str) -> list[str]:
-        """What is wrong with the palette of the label `path`."""
+    def check(self, path: str) -> list[tuple[str, bool]]:
+        """What is wrong with the palette of the label `path`, and whether it surely is."""
         colours = _used_colours(path)
         moved = [(index, self.voc[c]) for index, c in colours.items() if self.voc.get(c, index) != index and any(c)]
-        if moved:
+        # A palette of one's own has some of VOC's colours by chance, so only one without any other is VOC's; and a
+        # single colour, green for the object say, is no order that could have been changed.
+        if moved and all(colour in self.voc or index == VOID for index, colour in colours.items()):
             shown = ", ".join(f"index {index} has the colour of class {label}" for index, label in moved[:4])
-            return [f"{path}: an editor renumbered the palette: {shown} in VOC's colours: give colours with --palette"]
+            if len(moved) > 1:
+                text = f"an editor renumbered the palette: {shown} in VOC's colours: give colours with --palette"
+                return [(f"{path}: {text}", True)]
+            return [(f"{path}: {shown} in VOC's colours, which is right if you chose it", False)]
         for index, colour in colours.items():
             before, other = self.first.setdefault(index, (colour, path))
             if colour != before:
-                return [
+                text = (
                     f"{path}: index {index} is drawn in R G B {colour} here but in {before} in {other}: the palettes "
                     f"were made per file, so indices mean nothing: convert by colour, with --palette"
-                ]
+                )
+                return [(text, True)]
         return []
 
 
@@ -120,16 +130,16 @@ def _used_colours(path: str) -> dict[int, tuple[int, ...]]:
 def _summarise(report: Report) -> None:
     """What only the whole set shows."""
     missing = [name for label, name in enumerate(report.classes) if not report.counts[label]]
+    task = f"task {report.task}"
     if set(report.counts) == {0, VOID} and len(report.classes) > 1:
-        report.problems.append(
-            "all labels are 0 or 255, and 255 means void: masks written as 0/255 need 1 for the object"
-        )
+        text = "all labels are 0 or 255, and 255 means void: masks written as 0/255 need 1 for the object"
+        report.add(task, text)
     elif missing and report.counts:
-        report.notes.append(f"{len(missing)} classes never occur: {', '.join(missing)}")
+        report.add(task, f"{len(missing)} classes never occur: {', '.join(missing)}", fatal=False)
 
 
-def format_report(report: Report, show: int = 20) -> str:
-    """The report as text: a line per label value, then notes and problems, `show` of each at most."""
+def table(report: Report) -> str:
+    """A line per label value: in how many images it occurs, and its share of the pixels."""
     total = max(sum(report.counts.values()), 1)
     width = max(len(name) for name in [*report.classes, "(no such class)"])
     lines = [f"task {report.task}", f"{'label':>5}  {'class':<{width}} {'images':>7} {'pixels':>9}"]
@@ -138,31 +148,4 @@ def format_report(report: Report, show: int = 20) -> str:
         name = "(void)" if label == VOID and label >= len(report.classes) else name
         share = f"{100 * report.counts[label] / total:.3f} %"
         lines.append(f"{label:>5}  {name:<{width}} {report.images[label]:>7} {share:>9}")
-    for what, texts in (("note", report.notes), ("PROBLEM", report.problems)):
-        lines += [f"{what}: {text}" for text in texts[:show]]
-        if len(texts) > show:
-            lines.append(f"{what}: ... and {len(texts) - show} more")
     return "\n".join(lines)
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Command line; the number of problems decides the exit status."""
-    parser = argparse.ArgumentParser(description="Check a segmentation set: files, sizes, label values, palettes.")
-    add_arguments(parser, SEGMENTATION)
-    parser.add_argument("--decode", action="store_true", help="read every image whole, not only its header")
-    parser.add_argument("--show", type=int, default=20, help="problems to print of each task")
-    args = parser.parse_args(argv)
-    try:
-        dataset = segmentation_from(args)
-    except ValueError as error:
-        print(f"PROBLEM: {error}")
-        return 1
-    reports = check(dataset, args.decode)
-    problems = sum(len(report.problems) for report in reports)
-    print("\n\n".join(format_report(report, args.show) for report in reports))
-    print(f"{dataset.name}: {len(dataset)} images, {problems} problems")
-    return 1 if problems else 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
