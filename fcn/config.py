@@ -94,6 +94,7 @@ def _train() -> EasyDict:
     group.iter_size = 1  # batches whose gradients are averaged before an update
     group.max_iter = "100000"  # updates, per stage
     group.snapshot = "4000"  # updates between two checkpoints, per stage; divides max_iter
+    group.score_snapshots = False  # also score every checkpoint on the test set, as the published scripts do
     group.order = "python2"  # of images: python2 (with replacement, as published), shuffle, sequential, balanced
     group.seed = 1337  # of the order, of weights that start at random and of dropout
     # ours
