@@ -130,7 +130,7 @@ def _train() -> EasyDict:
     group.RPN_CLOBBER_POSITIVES = False
     group.RPN_BBOX_WEIGHTS = [1.0, 1.0, 1.0, 1.0]
     group.RPN_POSITIVE_WEIGHT = -1.0  # unused by the original too
-    group.CXX_PROPOSAL = True  # ignored: the one proposal operator is the original's for false
+    group.CXX_PROPOSAL = True  # MXNet's own proposal operator; false, as published: the rule of the original's
     group.RPN_NMS_THRESH = 0.7
     group.RPN_PRE_NMS_TOP_N = 12000
     group.RPN_POST_NMS_TOP_N = 2000
@@ -188,6 +188,9 @@ def settings(config: EasyDict) -> Settings:
     return Settings(output_path=config.output_path, seed=config.TRAIN.seed, gpus=config.gpus, **values)
 
 
+ANCHOR_BASE = 16
+"""Pixels that ANCHOR_SCALES multiply, whatever the stride."""
+
 METHOD = Method(
     "FCIS",
     load,
@@ -217,6 +220,13 @@ def check(config: EasyDict, given: Set[str]) -> None:
     if "TEST.MASK_MERGE_RULE" not in given:
         config.TEST.MASK_MERGE_RULE = "gpu" if config.TEST.USE_GPU_MASK_MERGE else "cpu"
     _only_true("TEST.HAS_RPN", config.TEST.HAS_RPN, given)
+    for phase in ("TRAIN", "TEST"):
+        if config[phase].CXX_PROPOSAL and config.network.RPN_FEAT_STRIDE != ANCHOR_BASE:
+            raise ConfigError(
+                f"{phase}.CXX_PROPOSAL is true and network.RPN_FEAT_STRIDE {config.network.RPN_FEAT_STRIDE}: MXNet's "
+                f"own proposal operator has anchors of one stride, and the RPN learns those of {ANCHOR_BASE} pixels; "
+                f"set {phase}.CXX_PROPOSAL false"
+            )
     leaves = dict(base.flatten(config))
     positive = "MASK_SIZE default.frequent TRAIN.BATCH_IMAGES TEST.BATCH_IMAGES TRAIN.grad_accumulate"
     for key in positive.split():

@@ -67,6 +67,13 @@ def test_impossible_values_are_refused_by_name(key, value):
         fcis_config.load(None, {key: value})
 
 
+@pytest.mark.parametrize("phase, other", [("TRAIN", "TEST"), ("TEST", "TRAIN")])
+def test_mxnets_proposals_have_one_stride(phase, other):
+    words = ["network.RPN_FEAT_STRIDE", "8", f"{other}.CXX_PROPOSAL", "false"]
+    with pytest.raises(ConfigError, match=f"{phase}.CXX_PROPOSAL is true .* set {phase}.CXX_PROPOSAL false"):
+        fcis_config.load(None, words)
+
+
 def test_what_the_graphs_are_built_from():
     config = fcis_config.load(str(CONFIGS / "resnet_v1_101_coco_fcis_end2end_ohem.yaml"))
     network, train, test = (
@@ -87,6 +94,7 @@ def test_what_the_graphs_are_built_from():
 
 def test_other_values_make_other_graphs():
     words = "symbol resnet_v1_50_fcis network.RPN_FEAT_STRIDE 8 network.GN_CHANNELS 4 CLASS_AGNOSTIC false"
+    words += " TRAIN.CXX_PROPOSAL false TEST.CXX_PROPOSAL false"
     network = assembly.network_spec(fcis_config.load(None, words.split()), 4)
     assert (network.num_reg_classes, network.backbone.strides, network.backbone.norm.group_size) == (4, (1, 2, 1, 1), 4)
     few = assembly.train_spec(fcis_config.load(None, ["TRAIN.BATCH_ROIS", "64"]))
