@@ -60,11 +60,26 @@ def test_number_of_anchors_follows_from_the_scales():
         ("TRAIN.lr_step", "3,x"),
         ("TEST.MASK_MERGE_RULE", "best"),
         ("network.RPN_FEAT_STRIDE", 7),
+        ("default.kvstore", "nonsense"),
+        ("dataset.dataset", "voc"),
+        ("symbol", "resnet_v1_1001_fcis"),
+        ("symbol", "R-50"),
+        ("TEST.PROPOSAL_RECALL", [100, 301]),
+        ("TEST.PROPOSAL_RECALL", ["many"]),
     ],
 )
 def test_impossible_values_are_refused_by_name(key, value):
     with pytest.raises(ConfigError, match=key):
         fcis_config.load(None, {key: value})
+
+
+def test_what_is_known_is_listed():
+    with pytest.raises(ConfigError, match="'local', 'device', 'dist_sync', 'dist_device_sync'"):
+        fcis_config.load(None, ["default.kvstore", "nonsense"])
+    with pytest.raises(ConfigError, match="'resnet_v1_101_fcis'.*did you mean resnet_v1_101_fcis"):
+        fcis_config.load(None, ["symbol", "resnet_v1_1001_fcis"])
+    with pytest.raises(ConfigError, match="1 to TEST.RPN_POST_NMS_TOP_N 300"):
+        fcis_config.load(None, ["TEST.PROPOSAL_RECALL", "[301]"])
 
 
 @pytest.mark.parametrize("phase, other", [("TRAIN", "TEST"), ("TEST", "TRAIN")])
