@@ -7,7 +7,7 @@ implementation has stand at the end of each group, under "ours". Yaml files chan
 
 from __future__ import annotations
 
-from typing import Optional, Set
+from typing import Set
 
 import numpy as np
 from easydict import EasyDict
@@ -17,18 +17,8 @@ from fullconv.lib.dataset.registry import DETECTION, READERS
 from fullconv.lib.experiment import config as base
 from fullconv.lib.experiment.command_line import Method, Option
 from fullconv.lib.experiment.config import ConfigError
-from fullconv.lib.experiment.settings import Settings
+from fullconv.lib.experiment.settings import default_group, from_default_group
 from fullconv.lib.network.resnet_spec import RESNETS
-
-
-def load(path: Optional[str] = None, overrides: base.Overrides = ()) -> EasyDict:
-    """Defaults, then the yaml at `path`, then `overrides`, checked.
-
-    Raises:
-        ConfigError: unknown key, wrong type, or values that do not fit together.
-        FileNotFoundError: no file at `path`.
-    """
-    return base.load(defaults(), path, overrides, check=check)
 
 
 def defaults() -> EasyDict:
@@ -42,24 +32,12 @@ def defaults() -> EasyDict:
     config.SCALES = [(600, 1000)]  # (short side, longest long side) of the resized image, one drawn per image
     config.MASK_SIZE = 21  # side of mask targets and results
     config.BINARY_THRESH = 0.4  # a mask pixel is on from here, at test and evaluation
-    config.default = _default()
+    config.default = default_group(kvstore="device")
     config.network = _network()
     config.dataset = _dataset()
     config.TRAIN = _train()
     config.TEST = _test()
     return config
-
-
-def _default() -> EasyDict:
-    group = EasyDict()
-    group.frequent = 20  # batches between two log lines
-    group.kvstore = "device"  # local, device or dist_sync
-    # ours
-    group.devices = ""  # instead of gpus: "cpu", "cpu:2" (two devices on one processor), "gpu:0,1"
-    group.num_workers = 2  # threads that read images
-    group.tensorboard = False  # also write TensorBoard event files
-    group.checkpoint_keep = 0  # newest checkpoints to keep; 0 keeps all
-    return group
 
 
 def _network() -> EasyDict:
@@ -185,26 +163,8 @@ def _test() -> EasyDict:
     return group
 
 
-def settings(config: EasyDict) -> Settings:
-    """What lib needs to know of a run."""
-    keys = "frequent kvstore devices num_workers tensorboard checkpoint_keep"
-    values = {key: config.default[key] for key in keys.split()}
-    return Settings(output_path=config.output_path, seed=config.TRAIN.seed, gpus=config.gpus, **values)
-
-
 ANCHOR_BASE = 16
 """Pixels that ANCHOR_SCALES multiply, whatever the stride."""
-
-METHOD = Method(
-    "FCIS",
-    load,
-    settings,
-    options=(
-        Option("thresh", "least score of a detection without mask voting", "TEST.thresh"),
-        Option("ignore_cache", "test again even if detections are on disk"),
-    ),
-)
-"""What the scripts need to know."""
 
 
 def check(config: EasyDict, given: Set[str]) -> None:
@@ -280,3 +240,17 @@ def _only_true(key: str, value: bool, given: Set[str]) -> None:
     """The original has loaders for nothing else, so an explicit false cannot mean anything."""
     if key in given and not value:
         raise ConfigError(f"{key} is false; only end-to-end training with region proposals exists (true)")
+
+
+load = base.loader(defaults, check)
+
+METHOD = Method(
+    "FCIS",
+    load,
+    from_default_group,
+    options=(
+        Option("thresh", "least score of a detection without mask voting", "TEST.thresh"),
+        Option("ignore_cache", "test again even if detections are on disk"),
+    ),
+)
+"""What the scripts need to know."""

@@ -7,7 +7,7 @@ values are read. Values said to be "per stage" are comma separated: one for ever
 from __future__ import annotations
 
 import copy
-from typing import Any, Dict, List, Optional, Set
+from typing import Any, Dict, List, Set
 
 from easydict import EasyDict
 
@@ -19,19 +19,9 @@ from fullconv.lib.dataset.registry import READERS, SEGMENTATION
 from fullconv.lib.experiment import config as base
 from fullconv.lib.experiment.command_line import Method
 from fullconv.lib.experiment.config import ConfigError
-from fullconv.lib.experiment.settings import Settings
+from fullconv.lib.experiment.settings import default_group, from_default_group
 from fullconv.lib.network.caffe.vgg16 import NORM_LEAST
 from fullconv.lib.network.loss import NORMALIZATIONS
-
-
-def load(path: Optional[str] = None, overrides: base.Overrides = ()) -> EasyDict:
-    """Defaults, then the yaml at `path`, then `overrides`, checked.
-
-    Raises:
-        ConfigError: unknown key, wrong type, or values that do not fit together.
-        FileNotFoundError: no file at `path`.
-    """
-    return base.load(defaults(), path, overrides, check=check)
 
 
 def defaults() -> EasyDict:
@@ -40,23 +30,8 @@ def defaults() -> EasyDict:
     config.output_path = "./output/fcn"  # results go to <output_path>/<yaml name>/<image sets>/
     config.symbol = "voc-fcn32s"  # a network of fcn.symbols, or several, each trained from the one before
     config.gpus = ""  # device ids, "0,1,2,3"; for training and testing
-    config.default = _default()
-    config.network = _network()
-    config.dataset = _dataset()
-    config.TRAIN = _train()
-    config.TEST = _test()
-    return config
-
-
-def _default() -> EasyDict:
-    group = EasyDict()
-    group.frequent = 20  # updates between two log lines, and how many their averages are over (Caffe's display)
-    group.kvstore = "local"  # local, device or dist_sync
-    group.devices = ""  # instead of gpus: "cpu", "cpu:2" (two devices on one processor), "gpu:0,1"
-    group.num_workers = 2  # threads that read images
-    group.tensorboard = False  # also write TensorBoard event files
-    group.checkpoint_keep = 0  # newest checkpoints to keep; 0 keeps all
-    return group
+    groups = {"network": _network(), "dataset": _dataset(), "TRAIN": _train(), "TEST": _test()}
+    return EasyDict(config, default=default_group(kvstore="local"), **groups)
 
 
 def _network() -> EasyDict:
@@ -122,21 +97,11 @@ def _test() -> EasyDict:
     return group
 
 
-def settings(config: EasyDict) -> Settings:
-    """What lib needs to know of a run."""
-    keys = "frequent kvstore devices num_workers tensorboard checkpoint_keep"
-    values = {key: config.default[key] for key in keys.split()}
-    return Settings(output_path=config.output_path, seed=config.TRAIN.seed, gpus=config.gpus, **values)
-
-
 def network_options(config: EasyDict) -> Dict[str, Any]:
     """Options of `fcn.symbols.build`, but for the class counts, which are the data's."""
     keys = "width hidden dropout norm learn_upsampling"
     return {key: config.network[key] for key in keys.split()}
 
-
-METHOD = Method("FCN", load, settings)
-"""What the scripts need to know."""
 
 POSITIVE = (
     "default.frequent",
@@ -266,3 +231,9 @@ def _numbers(key: str, text: str) -> List[float]:
         return base.parse_numbers(text)
     except ConfigError as error:
         raise ConfigError(f"{key} is {text!r}: {error}") from None
+
+
+load = base.loader(defaults, check)
+
+METHOD = Method("FCN", load, from_default_group)
+"""What the scripts need to know."""

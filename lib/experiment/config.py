@@ -87,6 +87,18 @@ def load(
     return config
 
 
+def loader(defaults: Callable[[], EasyDict], check: Optional[Check] = None) -> Callable[..., EasyDict]:
+    """The `load(path=None, overrides=())` of a method: its defaults, the yaml at `path`, then `overrides`, checked.
+
+    defaults: makes a fresh copy of every key. check: see `load`, whose errors this one's are.
+    """
+
+    def load_method(path: Optional[str] = None, overrides: Overrides = ()) -> EasyDict:
+        return load(defaults(), path, overrides, check)
+
+    return load_method
+
+
 def parse_overrides(words: Iterable[str]) -> List[Tuple[str, str]]:
     """Turn `["TRAIN.lr", "0.001", "gpus=0,1"]` into `[("TRAIN.lr", "0.001"), ("gpus", "0,1")]`.
 

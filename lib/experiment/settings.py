@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from easydict import EasyDict
 
 
 @dataclass(frozen=True)
@@ -39,3 +40,21 @@ class Settings:
     def generator(self) -> np.random.RandomState:
         """A new generator of the run's seed, for start weights and orders; nothing draws from a global one."""
         return np.random.RandomState(self.seed % 2**32)
+
+
+def default_group(kvstore: str) -> EasyDict:
+    """The group `default` of methods whose configuration has the form of FCIS's; the first two keys are its own."""
+    group = EasyDict()
+    group.frequent = 20  # updates between two log lines
+    group.kvstore = kvstore  # local, device or dist_sync
+    # ours
+    group.devices = ""  # instead of gpus: "cpu", "cpu:2" (two devices on one processor), "gpu:0,1"
+    group.num_workers = 2  # threads that read images
+    group.tensorboard = False  # also write TensorBoard event files
+    group.checkpoint_keep = 0  # newest checkpoints to keep; 0 keeps all
+    return group
+
+
+def from_default_group(config: EasyDict) -> Settings:
+    """Settings of a configuration with `output_path`, `gpus`, `TRAIN.seed` and a `default_group`."""
+    return Settings(output_path=config.output_path, seed=config.TRAIN.seed, gpus=config.gpus, **config.default)

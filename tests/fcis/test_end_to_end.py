@@ -15,6 +15,7 @@ import pytest
 
 from fullconv.lib.core import checkpoint
 from fullconv.lib.evaluation.class_files import read_class_file
+from tests.comparing import assert_same_arrays
 
 ROOT = Path(__file__).resolve().parents[2]
 CFG = ROOT / "experiments/fcis/cfgs/resnet_small_shapes_fcis.yaml"
@@ -70,12 +71,6 @@ def arrays(prefix, epoch):
     return {n: a.asnumpy() for n, a in {**args, **aux}.items()}
 
 
-def assert_same_params(one, other):
-    assert one.keys() == other.keys()
-    for name in one:
-        np.testing.assert_array_equal(one[name], other[name], err_msg=name)
-
-
 def test_everything_a_run_leaves_behind(finished):
     output, text = finished
     train, test = output / "train6", output / "val3"
@@ -121,7 +116,7 @@ def test_the_checkpoint_has_the_originals_form(finished):
 
 def test_the_same_command_gives_the_same_numbers(folder, finished):
     script(TRAIN_TEST, settings(folder, folder / "b"))
-    assert_same_params(arrays(prefix_of(folder / "a"), 2), arrays(prefix_of(folder / "b"), 2))
+    assert_same_arrays(arrays(prefix_of(folder / "a"), 2), arrays(prefix_of(folder / "b"), 2))
     again = script(TEST, settings(folder, folder / "b")).stdout
     assert "detections read from" in again
     one, other = (folder / name / CFG.stem / "val3" / "scores.json" for name in "ab")
@@ -151,7 +146,7 @@ def test_killed_and_resumed_is_as_uninterrupted(folder, finished):
     process.wait()
     resumed = script(TRAIN_TEST, [*words[:2], "--resume", *words[2:]])
     assert "resumed from" in resumed.stdout
-    assert_same_params(arrays(prefix_of(folder / "killed"), 2), arrays(prefix_of(folder / "a"), 2))
+    assert_same_arrays(arrays(prefix_of(folder / "killed"), 2), arrays(prefix_of(folder / "a"), 2))
 
 
 @pytest.mark.parametrize(

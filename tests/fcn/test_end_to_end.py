@@ -20,6 +20,7 @@ from fullconv.fcn.train_end2end import train
 from fullconv.lib.core import checkpoint
 from fullconv.lib.dataset.registry import segmentation_set
 from fullconv.lib.experiment.command_line import main
+from tests.comparing import assert_same_arrays
 
 ROOT = Path(__file__).resolve().parents[2]
 CFG = ROOT / "experiments/fcn/cfgs/shapes_fcn.yaml"
@@ -84,12 +85,6 @@ def arrays(output, name=STAGES[-1], epoch=2):
     return {n: a.asnumpy() for n, a in args.items()}
 
 
-def assert_same(one, other):
-    assert one.keys() == other.keys()
-    for name in one:
-        np.testing.assert_array_equal(one[name], other[name], err_msg=name)
-
-
 def test_everything_a_run_leaves_behind(finished):
     output, text = finished
     for stage in STAGES:
@@ -139,7 +134,7 @@ def test_killed_and_resumed_is_as_uninterrupted(folder, finished):
     text = script(TRAIN_TEST, [*words[:2], "--resume", *words[2:]])
     assert "resumed from" in text
     for stage in STAGES:
-        assert_same(arrays(folder / "killed", stage), arrays(folder / "a", stage))
+        assert_same_arrays(arrays(folder / "killed", stage), arrays(folder / "a", stage))
 
 
 def test_a_classifier_gives_the_trunk(folder, monkeypatch, capsys):
@@ -171,7 +166,7 @@ def test_a_classifier_gives_the_trunk(folder, monkeypatch, capsys):
     for path in (folder / "norm" / CFG.stem / "train6").glob("vgg16-classifier-0002.*"):
         path.unlink()
     run_here(monkeypatch, ["--resume", *words, "symbol", "vgg16-classifier", "TRAIN.lr", "0.01"], train)
-    assert_same(arrays(folder / "norm", "vgg16-classifier"), first)
+    assert_same_arrays(arrays(folder / "norm", "vgg16-classifier"), first)
 
 
 def test_resuming_a_finished_stage_goes_on_with_the_next(folder, finished, monkeypatch, capsys):
@@ -180,7 +175,7 @@ def test_resuming_a_finished_stage_goes_on_with_the_next(folder, finished, monke
     both = settings(folder, folder / "half")
     run_here(monkeypatch, [*both[:2], "--resume", *both[2:]], train)
     assert "voc-fcn32s is finished" in capsys.readouterr().out
-    assert_same(arrays(folder / "half"), arrays(folder / "a"))
+    assert_same_arrays(arrays(folder / "half"), arrays(folder / "a"))
 
 
 def test_two_devices_are_one_with_twice_the_batches(folder, monkeypatch):
