@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 import re
 from pathlib import Path
 from typing import Iterable, NamedTuple
@@ -47,7 +48,7 @@ def write_page(folder: str | Path, pictures: Iterable[Picture], title: str, note
 
 def _file_name(name: str, taken: set[str]) -> str:
     """A safe file name not used before on this page."""
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(name).stem).lstrip(".") or "image"
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "_", os.path.splitext(name)[0]).lstrip(".") or "image"
     unique, number = stem, 1
     while unique.lower() in taken:
         number += 1
