@@ -20,6 +20,7 @@ from fullconv.lib.experiment.command_line import FORESEEN, explain
 from fullconv.lib.experiment.demo_video import run_film
 from fullconv.lib.experiment.model_file import ModelFile, find_model
 from fullconv.lib.structures.detections import Detections
+from fullconv.lib.utils.bar import on_terminal, size
 from fullconv.lib.visualize.page import Picture, write_page
 
 _Item = TypeVar("_Item")
@@ -130,7 +131,7 @@ def found_or_best(found: Detections, thresh: float, classes: Sequence[str]) -> s
 
 def progress(items: Iterable[_Item], total: Optional[int]) -> Iterator[_Item]:
     """The items, with a bar on a terminal."""
-    yield from tqdm(items, total=total, disable=not sys.stderr.isatty(), unit="image", leave=False, dynamic_ncols=True)
+    yield from tqdm(items, total=total, disable=not on_terminal(), unit="image", leave=False, **size())
 
 
 def say(line: str, stream: Optional[TextIO] = None) -> None:
