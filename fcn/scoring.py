@@ -55,7 +55,7 @@ class TestImages:
 
 
 class ScoreHistory:
-    """The scores of every checkpoint, in the folder of a network's results; nothing is overwritten, all is appended.
+    """The scores of a training's checkpoints, in the folder of a network's results; files grow, nothing is overwritten.
 
     `scores.log`: the `>>>` lines of the originals, bare, for scripts that parse them. `scores.jsonl`: an object per
     scored checkpoint, `step` being its updates. `scores.png`: the same as curves, redrawn each time.
@@ -63,7 +63,17 @@ class ScoreHistory:
 
     def __init__(self, folder: Union[str, Path]) -> None:
         self.folder = Path(folder)
-        self.log, self.jsonl = self.folder / "scores.log", self.folder / "scores.jsonl"
+        self.log, self.jsonl, self.picture = (self.folder / f"scores.{end}" for end in ("log", "jsonl", "png"))
+
+    def set_aside(self) -> None:
+        """A training begins from its start: rename what an earlier one left, by when that was written last."""
+        written = [path.stat().st_mtime for path in (self.log, self.jsonl) if path.exists()]
+        if not written:
+            return
+        date = time.strftime("%Y-%m-%d-%H-%M-%S", time.localtime(max(written)))
+        for path in (self.log, self.jsonl, self.picture):
+            if path.exists():
+                path.rename(path.with_name(f"scores-until-{date}{path.suffix}"))
 
     def add(self, evaluator: SegmentationEvaluator, iteration: int, weights: str) -> List[str]:
         """Append what was found; returns the `>>>` lines.
@@ -85,7 +95,7 @@ class ScoreHistory:
         _append(self.log, lines)
         if iteration:
             _append(self.jsonl, [json.dumps(record)])
-            write_curves(self.jsonl, self.folder / "scores.png", f"{self.folder.name} on {self.folder.parent.name}")
+            write_curves(self.jsonl, self.picture, f"{self.folder.name} on {self.folder.parent.name}")
         return lines
 
 

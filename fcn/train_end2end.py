@@ -15,7 +15,7 @@ from fullconv.fcn.data import class_files, training_set
 from fullconv.fcn.loader import ImageSource
 from fullconv.fcn.metric import fcn_metrics, output_names
 from fullconv.fcn.sampling import BALANCED, order_of
-from fullconv.fcn.scoring import SnapshotScorer
+from fullconv.fcn.scoring import ScoreHistory, SnapshotScorer
 from fullconv.fcn.symbols import CLASSIFIER, build_for
 from fullconv.fcn.targets import feeds
 from fullconv.fcn.weights import start_weights
@@ -85,9 +85,10 @@ class Stage(Session):
         self.loader = EpochLoader(sampler, source, run.settings.num_workers)
         self.images_per_update = batches * worker[1] * source.batch
         self.score = None
+        self.results = results_folder(run, config.symbol)
         if train.score_snapshots and config.symbol != CLASSIFIER:
-            folder, log = results_folder(run, config.symbol), self.logger.info
-            self.score = SnapshotScorer(config, self.net, folder, run.settings, run.contexts, log)
+            log = self.logger.info
+            self.score = SnapshotScorer(config, self.net, self.results, run.settings, run.contexts, log)
 
     def source(self, regions: Regions) -> ImageSource | CropSource:
         """What batches are made of: cut-out regions for a classifier, else whole images."""
@@ -127,6 +128,8 @@ class Stage(Session):
         begin = self.restore() if resume else 0
         if not resume:
             self.start_weights()
+            if self.trainer.worker[0] == 0:
+                ScoreHistory(self.results).set_aside()
         train, data = self.config.TRAIN, self.dataset
         self.logger.info(
             f"{self.config.symbol}: {self.trainer.parameter_count()} parameters; {data.name}, {len(data)} images, "

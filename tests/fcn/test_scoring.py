@@ -58,6 +58,18 @@ def test_a_test_of_a_snapshot_gives_its_scores_and_appends_them(folder, monkeypa
     assert float(found[3].group(3)) == first["mean IU"]
 
 
+def test_a_training_from_the_start_begins_a_new_history(folder, monkeypatch):
+    words = settings(folder, folder / "scored", *ONE, "TRAIN.score_snapshots", "true")
+    before = (results(folder / "scored") / "scores.jsonl").read_text()
+    run_here(monkeypatch, ["--resume", *words, "TRAIN.max_iter", "6"], train)
+    assert (results(folder / "scored") / "scores.jsonl").read_text().startswith(before)
+    assert [record["step"] for record in history(folder / "scored")] == [2, 4, 2, 6]
+    run_here(monkeypatch, [*words, "TRAIN.max_iter", "2"], train)
+    assert [record["step"] for record in history(folder / "scored")] == [2]
+    kept = sorted(path.name.split("until-")[0] for path in results(folder / "scored").glob("scores-until-*"))
+    assert len(kept) == 3 and before in next(results(folder / "scored").glob("scores-until-*.jsonl")).read_text()
+
+
 def test_a_test_set_that_does_not_fit_shows_before_training(folder, monkeypatch, caplog):
     words = settings(folder, folder / "missing", *ONE, "TRAIN.score_snapshots", "true")
     with pytest.raises(SystemExit):
