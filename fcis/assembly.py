@@ -150,7 +150,13 @@ def result_spec(config: EasyDict) -> ResultSpec:
 
 def _proposals(phase: EasyDict) -> ProposalSpec:
     """The limits of TRAIN or TEST."""
-    return ProposalSpec(phase.RPN_PRE_NMS_TOP_N, phase.RPN_POST_NMS_TOP_N, phase.RPN_NMS_THRESH, phase.RPN_MIN_SIZE)
+    return ProposalSpec(
+        phase.RPN_PRE_NMS_TOP_N,
+        phase.RPN_POST_NMS_TOP_N,
+        phase.RPN_NMS_THRESH,
+        phase.RPN_MIN_SIZE,
+        phase.CXX_PROPOSAL,
+    )
 
 
 def _box_normalization(config: EasyDict) -> BoxNormalization:

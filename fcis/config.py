@@ -7,15 +7,18 @@ implementation has stand at the end of each group, under "ours". Yaml files chan
 
 from __future__ import annotations
 
-from typing import Any, Set
+from typing import Set
 
 import numpy as np
 from easydict import EasyDict
 
+from fullconv.lib.core.trainer import KVSTORES
+from fullconv.lib.dataset.registry import DETECTION, READERS
 from fullconv.lib.experiment import config as base
 from fullconv.lib.experiment.command_line import Method, Option
 from fullconv.lib.experiment.config import ConfigError
 from fullconv.lib.experiment.default_group import KEYS, default_group, from_default_group
+from fullconv.lib.network.resnet_spec import RESNETS
 
 
 def defaults() -> EasyDict:
@@ -108,7 +111,7 @@ def _train() -> EasyDict:
     group.RPN_CLOBBER_POSITIVES = False
     group.RPN_BBOX_WEIGHTS = [1.0, 1.0, 1.0, 1.0]
     group.RPN_POSITIVE_WEIGHT = -1.0  # unused by the original too
-    group.CXX_PROPOSAL = True  # ignored: the one proposal operator is the original's for false
+    group.CXX_PROPOSAL = True  # MXNet's own proposal operator; false, as published: the rule of the original's
     group.RPN_NMS_THRESH = 0.7
     group.RPN_PRE_NMS_TOP_N = 12000
     group.RPN_POST_NMS_TOP_N = 2000
@@ -156,7 +159,12 @@ def _test() -> EasyDict:
     group.MASK_MERGE_RULE = "gpu"  # arithmetic of the original's "gpu" or "cpu" voting; either runs anywhere
     group.max_per_image = 100  # detections kept by mask voting
     group.thresh = 1e-3  # least score of a detection without mask voting
+    group.PROPOSAL_RECALL = []  # also measure the recall of the best so many proposals of an image: [100, 300]
     return group
+
+
+ANCHOR_BASE = 16
+"""Pixels that ANCHOR_SCALES multiply, whatever the stride."""
 
 
 def check(config: EasyDict, given: Set[str]) -> None:
@@ -168,16 +176,30 @@ def check(config: EasyDict, given: Set[str]) -> None:
     Raises:
         ConfigError: names the key, the value and what it must be.
     """
+    _check_names(config, given)
     _check_anchors(config, given)
-    _one_of("network.RPN_FEAT_STRIDE", config.network.RPN_FEAT_STRIDE, (8, 16))
-    _one_of("TEST.ITER", config.TEST.ITER, (1, 2))
+    base.one_of("network.RPN_FEAT_STRIDE", config.network.RPN_FEAT_STRIDE, (8, 16))
+    base.one_of("TEST.ITER", config.TEST.ITER, (1, 2))
     # The original's testing takes one image at a time as well, though it has the key.
-    _one_of("TEST.BATCH_IMAGES", config.TEST.BATCH_IMAGES, (1,))
-    _one_of("TEST.MASK_MERGE_RULE", config.TEST.MASK_MERGE_RULE, ("gpu", "cpu"))
+    base.one_of("TEST.BATCH_IMAGES", config.TEST.BATCH_IMAGES, (1,))
+    base.one_of("TEST.MASK_MERGE_RULE", config.TEST.MASK_MERGE_RULE, ("gpu", "cpu"))
     _only_true("TRAIN.END2END", config.TRAIN.END2END, given)
     if "TEST.MASK_MERGE_RULE" not in given:
         config.TEST.MASK_MERGE_RULE = "gpu" if config.TEST.USE_GPU_MASK_MERGE else "cpu"
     _only_true("TEST.HAS_RPN", config.TEST.HAS_RPN, given)
+    least = config.TEST.RPN_POST_NMS_TOP_N
+    if not all(isinstance(n, int) and 0 < n <= least for n in config.TEST.PROPOSAL_RECALL):
+        raise ConfigError(
+            f"TEST.PROPOSAL_RECALL is {config.TEST.PROPOSAL_RECALL}; it holds numbers of proposals, 1 to "
+            f"TEST.RPN_POST_NMS_TOP_N {least}"
+        )
+    for phase in ("TRAIN", "TEST"):
+        if config[phase].CXX_PROPOSAL and config.network.RPN_FEAT_STRIDE != ANCHOR_BASE:
+            raise ConfigError(
+                f"{phase}.CXX_PROPOSAL is true and network.RPN_FEAT_STRIDE {config.network.RPN_FEAT_STRIDE}: MXNet's "
+                f"own proposal operator has anchors of one stride, and the RPN learns those of {ANCHOR_BASE} pixels; "
+                f"set {phase}.CXX_PROPOSAL false"
+            )
     leaves = dict(base.flatten(config))
     positive = "MASK_SIZE default.frequent TRAIN.BATCH_IMAGES TEST.BATCH_IMAGES TRAIN.grad_accumulate"
     for key in positive.split():
@@ -196,6 +218,15 @@ def check(config: EasyDict, given: Set[str]) -> None:
         raise ConfigError(f"TRAIN.lr_step is {config.TRAIN.lr_step!r}: {error}") from None
 
 
+def _check_names(config: EasyDict, given: Set[str]) -> None:
+    """What can only be one of a few words."""
+    base.one_of("default.kvstore", config.default.kvstore, KVSTORES)
+    base.one_of("dataset.dataset", config.dataset.dataset, READERS[DETECTION])
+    if "symbol" in given:
+        backbones = [name for name in RESNETS if name.startswith("resnet_v1")]
+        base.one_of("symbol", config.symbol, [*(f"{name}_fcis" for name in backbones), *backbones])
+
+
 def _check_anchors(config: EasyDict, given: Set[str]) -> None:
     network = config.network
     count = len(network.ANCHOR_SCALES) * len(network.ANCHOR_RATIOS)
@@ -205,11 +236,6 @@ def _check_anchors(config: EasyDict, given: Set[str]) -> None:
             f"times {len(network.ANCHOR_RATIOS)} ANCHOR_RATIOS make {count}; set that, or leave the key out"
         )
     network.NUM_ANCHORS = count
-
-
-def _one_of(key: str, value: Any, known: tuple) -> None:
-    if value not in known:
-        raise ConfigError(f"{key} is {value!r}; it must be one of {', '.join(map(str, known))}")
 
 
 def _only_true(key: str, value: bool, given: Set[str]) -> None:

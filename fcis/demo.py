@@ -1,6 +1,7 @@
 """Find objects in images with a trained FCIS: pictures, a page to look at them, and COCO json.
 
     python fcis/demo.py photo.jpg folder/ --out output/demo --json detections.json
+    python fcis/demo.py --video film.mp4 --out output/demo         # or --video 0, the first camera
 
 Without --model the published COCO network is used. Without images, those in ./demo are taken.
 Exit code: 0, all images done; 1, some could not be read; 2, no model, no image, or results cannot be written.
@@ -88,12 +89,13 @@ class FCISDemo(demo.Demo):
 
     def results(self, image: np.ndarray, path: Path) -> Tuple[str, List[Picture]]:
         """Detections above the threshold, best first."""
-        found = self.detector.detect(image).above(self.args.thresh).best_first()
-        labels = [self.classes[label] for label in found.labels]
-        counts = ", ".join(f"{labels.count(name)} {name}" for name in dict.fromkeys(labels)) or "nothing"
-        self.file.add(path.name, (image.shape[0], image.shape[1]), found)
+        every, name = self.detector.detect(image), self.name(path)
+        found = every.above(self.args.thresh).best_first()
+        words = demo.found_or_best(every, self.args.thresh, self.classes)
+        if self.args.json:  # or a camera would fill the memory
+            self.file.add(name, (image.shape[0], image.shape[1]), found)
         drawn = draw_detections(image, found, self.classes, binary_thresh=self.config.BINARY_THRESH)
-        return counts, [Picture(path.name, drawn, counts)]
+        return words, [Picture(name, drawn, words)]
 
     def write(self) -> Iterator[str]:
         """The COCO file."""

@@ -91,6 +91,38 @@ class Detector:
         return detections(roi_predictions(outputs, float(im_info[2]), size, self.results.min_size), size, self.results)
 
 
+class Proposer:
+    """The region proposals alone, on one device (a `lib.core.inference.Device`); arguments as of `Detector`."""
+
+    def __init__(
+        self,
+        network: NetworkSpec,
+        test: TestSpec,
+        images: InputSpec,
+        params: Tuple[Mapping[str, mx.nd.NDArray], Mapping[str, mx.nd.NDArray]],
+        ctx: mx.Context,
+        source: str = "checkpoint",
+    ) -> None:
+        largest = {"data": (1, 3, *images.largest), "im_info": (1, 3)}
+        symbol = FCIS(network).proposal_symbol(test)
+        matched = match_params(expected_shapes(symbol, **largest), *params, allow_unexpected=True, source=source)
+        self.predictor = Predictor(symbol, ctx, largest, *matched)
+
+    def start(self, sample: Sample) -> List[mx.nd.NDArray]:
+        """Queue the network."""
+        data, im_info, _ = sample
+        return self.predictor.start({"data": data[None], "im_info": im_info[None]})
+
+    def finish(self, sample: Sample, started: List[mx.nd.NDArray], on_outputs: Callable[[], None]) -> np.ndarray:
+        """Boxes (m, 4) float32 in pixels of the original image, best first, each once."""
+        _, im_info, size = sample
+        rois = self.predictor.finish(started)["proposals"][:, 1:]
+        on_outputs()
+        # Where too few boxes are left some are repeated, to fill the rows: as proposals they count once.
+        first = np.sort(np.unique(rois, axis=0, return_index=True)[1])
+        return clip_boxes(rois[first] / np.float32(im_info[2]), size)
+
+
 def roi_predictions(
     outputs: Dict[str, np.ndarray], scale: float, size: Tuple[int, int], min_size: float = 0
 ) -> RoiPredictions:

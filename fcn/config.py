@@ -14,6 +14,8 @@ from easydict import EasyDict
 from fullconv.fcn.sampling import BALANCED, ORDERS
 from fullconv.fcn.symbols import CLASSIFIER, NETWORKS, build
 from fullconv.lib.core.optimizer import OPTIMIZERS
+from fullconv.lib.core.trainer import KVSTORES
+from fullconv.lib.dataset.registry import READERS, SEGMENTATION
 from fullconv.lib.experiment import config as base
 from fullconv.lib.experiment.command_line import Method
 from fullconv.lib.experiment.config import ConfigError
@@ -69,6 +71,7 @@ def _train() -> EasyDict:
     group.iter_size = 1  # batches whose gradients are averaged before an update
     group.max_iter = "100000"  # updates, per stage
     group.snapshot = "4000"  # updates between two checkpoints, per stage; divides max_iter
+    group.score_snapshots = False  # also score every checkpoint on the test set, as the published scripts do
     group.order = "python2"  # of images: python2 (with replacement, as published), shuffle, sequential, balanced
     group.seed = 1337  # of the order, of weights that start at random and of dropout
     # ours
@@ -156,8 +159,7 @@ def check(config: EasyDict, given: Set[str]) -> None:
     """
     train, names = config.TRAIN, network_names(config)
     segmenting = [name for name in names if name != CLASSIFIER]
-    for name in names:
-        _one_of("symbol", name, (CLASSIFIER, *NETWORKS))
+    _check_names(config, names)
     if CLASSIFIER in names[1:] or (CLASSIFIER in names and not config.network.norm):
         raise ConfigError(
             f"symbol is {config.symbol!r} and network.norm {config.network.norm}: {CLASSIFIER} must come first, and "
@@ -165,11 +167,7 @@ def check(config: EasyDict, given: Set[str]) -> None:
         )
     if not names or len(set(names)) < len(names):
         raise ConfigError(f"symbol is {config.symbol!r}; name each network once, for example voc-fcn32s,voc-fcn16s")
-    _one_of("TRAIN.order", train.order, (*ORDERS, BALANCED))
-    _one_of("TRAIN.lr_policy", train.lr_policy, (STEP, POLY))
-    _one_of("TRAIN.optimizer", train.optimizer, OPTIMIZERS)
-    _one_of("TRAIN.normalization", train.normalization, ("", *NORMALIZATIONS))
-    _one_of("TEST.network", config.TEST.network, ("", *segmenting))
+    base.one_of("TEST.network", config.TEST.network, ("", *segmenting))
     for key in PER_STAGE:
         _check_stages(f"TRAIN.{key}", train[key], len(names), whole=key != "lr")
     for stage in stages(config):
@@ -193,6 +191,20 @@ def check(config: EasyDict, given: Set[str]) -> None:
     for key in POSITIVE:
         if leaves[key] <= 0:
             raise ConfigError(f"{key} is {leaves[key]}; it must be positive")
+
+
+def _check_names(config: EasyDict, names: List[str]) -> None:
+    """What can only be one of a few words."""
+    train, data = config.TRAIN, config.dataset
+    for name in names:
+        base.one_of("symbol", name, (CLASSIFIER, *NETWORKS))
+    base.one_of("default.kvstore", config.default.kvstore, KVSTORES)
+    base.one_of("dataset.dataset", data.dataset, READERS[SEGMENTATION])
+    base.one_of("dataset.test_dataset", data.test_dataset, ("", *READERS[SEGMENTATION]))
+    base.one_of("TRAIN.order", train.order, (*ORDERS, BALANCED))
+    base.one_of("TRAIN.lr_policy", train.lr_policy, (STEP, POLY))
+    base.one_of("TRAIN.optimizer", train.optimizer, OPTIMIZERS)
+    base.one_of("TRAIN.normalization", train.normalization, ("", *NORMALIZATIONS))
 
 
 def _check_stages(key: str, text: str, count: int, whole: bool) -> None:
@@ -219,11 +231,6 @@ def _numbers(key: str, text: str) -> List[float]:
         return base.parse_numbers(text)
     except ConfigError as error:
         raise ConfigError(f"{key} is {text!r}: {error}") from None
-
-
-def _one_of(key: str, value: str, known) -> None:
-    if value not in known:
-        raise ConfigError(f"{key} is {value!r}; it must be one of {', '.join(map(repr, known))}")
 
 
 load = base.loader(defaults, check)

@@ -2,6 +2,7 @@
 
     python fcn/demo.py photo.jpg folder/ --model output/fcn/shapes/shapes_fcn/train2400/voc-fcn8s --out output/demo
     python fcn/demo.py photo.jpg --model fcn8s-heavy-pascal.caffemodel --network voc-fcn8s
+    python fcn/demo.py --video film.mp4 --out output/demo          # or --video 0, the first camera
 
 Images of any size; large ones are run in pieces, with the same scores. Without images, those in ./demo are taken.
 Exit code: 0, all images done; 1, some could not be read; 2, no model, no image, or results cannot be written.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Set, Tuple
@@ -95,33 +97,58 @@ class FCNDemo(demo.Demo):
 
     def results(self, image: np.ndarray, path: Path) -> Tuple[str, List[Picture]]:
         """Segment, write index PNGs and draw, per label map."""
-        # The original reads HHA in the file's order; every picture here arrives as B, G, R.
-        pixels = np.ascontiguousarray(image[:, :, ::-1]) if self.input.kind == "hha" else image
-        found = self.segmenter.segment({self.input.name: input_tensor(self.input.kind, pixels, self.mean)})
-        stem, several = self.unused_stem(path), len(found) > 1
-        words, pictures, areas = [], [], {}
+        found, stem = self.segment(image), self.unused_stem(path)
+        words, pictures = self.describe(found), []
         for task, labels in found.items():
-            classes = self.classes[task]
+            classes, several = self.classes[task], len(found) > 1
             folder = self.out / "labels" / task if several else self.out / "labels"
             folder.mkdir(parents=True, exist_ok=True)
             write_palette_png(str(folder / f"{stem}.png"), labels, palette_of(classes))
-            counts = np.bincount(labels.ravel(), minlength=len(classes))
-            present = [k for k in np.argsort(-counts, kind="stable") if counts[k]]
-            areas[task] = {classes[k]: int(counts[k]) for k in present}
-            named = ", ".join(f"{classes[k]} {100 * counts[k] / labels.size:.1f} %" for k in present)
             drawn = add_legend(draw_labels(image, labels, classes), labels, classes)
-            words.append(named)
-            pictures.append(Picture(f"{stem}_{task}.jpg" if several else f"{stem}.jpg", drawn, named))
-        self.records.append({"file": path.name, "height": image.shape[0], "width": image.shape[1], "pixels": areas})
-        return "; ".join(words), pictures
+            pictures.append(Picture(f"{stem}_{task}.jpg" if several else f"{stem}.jpg", drawn, words[task]))
+        self.record(self.name(path), image, found)
+        return "; ".join(words.values()), pictures
+
+    def frame(self, image: np.ndarray, name: str) -> Tuple[str, np.ndarray]:
+        """The first label map over a frame; no index PNGs, and no legend, whose width would change."""
+        found = self.segment(image)
+        self.record(name, image, found)
+        task, labels = next(iter(found.items()))
+        return "; ".join(self.describe(found).values()), draw_labels(image, labels, self.classes[task])
+
+    def segment(self, image: np.ndarray) -> Dict[str, np.ndarray]:
+        """Labels (h, w) per label map of a BGR image (h, w, 3)."""
+        # The original reads HHA in the file's order; every picture here arrives as B, G, R.
+        pixels = np.ascontiguousarray(image[:, :, ::-1]) if self.input.kind == "hha" else image
+        return self.segmenter.segment({self.input.name: input_tensor(self.input.kind, pixels, self.mean)})
+
+    def areas(self, task: str, labels: np.ndarray) -> Dict[str, int]:
+        """Pixels of every class that is there, most first."""
+        classes = self.classes[task]
+        counts = np.bincount(labels.ravel(), minlength=len(classes))
+        return {classes[k]: int(counts[k]) for k in np.argsort(-counts, kind="stable") if counts[k]}
+
+    def describe(self, found: Dict[str, np.ndarray]) -> Dict[str, str]:
+        """Per label map, in words, how much of the image each class has."""
+        return {
+            task: ", ".join(f"{name} {100 * n / labels.size:.1f} %" for name, n in self.areas(task, labels).items())
+            for task, labels in found.items()
+        }
+
+    def record(self, name: str, image: np.ndarray, found: Dict[str, np.ndarray]) -> None:
+        """Keep for the json, where one is wanted; a camera would fill the memory otherwise."""
+        if self.args.json:
+            areas = {task: self.areas(task, labels) for task, labels in found.items()}
+            self.records.append({"file": name, "height": image.shape[0], "width": image.shape[1], "pixels": areas})
 
     def unused_stem(self, path: Path) -> str:
-        """The file's name without ending; numbered when another image of this run has it."""
-        stem, number = path.stem, 1
-        while stem in self.stems:
+        """The image's name without ending and slashes; numbered when another image of this run has it."""
+        base = os.path.splitext(self.name(path))[0].replace("/", "_")
+        stem, number = base, 1
+        while stem.lower() in self.stems:
             number += 1
-            stem = f"{path.stem}-{number}"
-        self.stems.add(stem)
+            stem = f"{base}-{number}"
+        self.stems.add(stem.lower())
         return stem
 
     def write(self) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Callable, Dict, Mapping, Tuple
 
@@ -13,14 +12,13 @@ from fullconv.fcn import config as fcn_config
 from fullconv.fcn.config import METHOD, network_options
 from fullconv.fcn.convert import load_exactly
 from fullconv.fcn.data import test_set, training_set
-from fullconv.fcn.loader import ImageSource
+from fullconv.fcn.scoring import ScoreHistory, TestImages
 from fullconv.fcn.symbols import build_for
 from fullconv.fcn.targets import feeds
-from fullconv.fcn.tester import Judge, Segmenter
-from fullconv.fcn.train_end2end import model_prefix, snapshots
+from fullconv.fcn.train_end2end import model_prefix, results_folder, snapshots
 from fullconv.lib.core import checkpoint
 from fullconv.lib.dataset.segmentation.label_files import read_label_png
-from fullconv.lib.evaluation.segmentation import Scores, SegmentationEvaluator, format_table, original_log
+from fullconv.lib.evaluation.segmentation import Scores, SegmentationEvaluator, format_table
 from fullconv.lib.experiment.command_line import Run, main
 from fullconv.lib.experiment.testing import TestRun, epoch_to_test
 from fullconv.lib.tools.score_segmentation import write_report
@@ -32,18 +30,14 @@ class FCNTest(TestRun):
     """One network on one image set, and what is made of it. config: of this stage (`fcn.config.stages`)."""
 
     def __init__(self, run: Run, config: EasyDict) -> None:
-        self.config, self.dataset = config, test_set(config.dataset)
-        folder = run.settings.folder(run.args.cfg, config.dataset.test_image_set) / config.symbol
-        super().__init__(run, folder, config.symbol)
-        path, self.iteration = self.weights(run)
-        self.net, params = load_exactly(config.symbol, path)
-        inputs, labels = feeds(self.dataset, self.net)
-        self.source = ImageSource(self.dataset, inputs, labels)
-        self.net.check_sizes(self.dataset.image_ids, self.source.sizes)
-        self.logger.info(f"{config.symbol} from {path} on {self.dataset.name}, {len(self.dataset)} images")
-        height, width = self.source.largest_shapes()[next(iter(inputs))][2:]
-        tile = config.TEST.tile
-        self.judges = [Judge(Segmenter(self.net, params, ctx, (height, width), tile)) for ctx in run.contexts]
+        self.config = config
+        super().__init__(run, results_folder(run, config.symbol), config.symbol)
+        self.path, self.iteration = self.weights(run)
+        net, params = load_exactly(config.symbol, self.path)
+        images = TestImages(config.dataset, net)
+        self.dataset, self.source = images.dataset, images.source
+        self.logger.info(f"{config.symbol} from {self.path} on {self.dataset.name}, {len(self.dataset)} images")
+        self.judges = images.judges(net, params, run.contexts, config.TEST.tile)
 
     def weights(self, run: Run) -> Tuple[str, int]:
         """File to test and the updates it was trained for (0 for `TEST.weights`, which does not say).
@@ -72,12 +66,11 @@ class FCNTest(TestRun):
 
     def report(self, evaluator: SegmentationEvaluator) -> None:
         """Tables for people, and the lines that scripts around the original parse."""
-        now = time.strftime("%Y-%m-%d %H:%M:%S")
         for task, result in evaluator.result().items():
             classes = evaluator.dataset.tasks[task]
             self.logger.info(f"{self.config.symbol}, {task}, in percent\n{format_table(result, classes)}")
-            for line in original_log(result, evaluator.mean_loss(task), self.iteration, now):
-                self.logger.info(line)
+        for line in ScoreHistory(self.folder).add(evaluator, self.iteration, self.path):
+            self.logger.info(line)
         self.logger.info(f"scores, tables and confusion pictures: {self.folder}")
 
     def draw(self, results: Path) -> None:

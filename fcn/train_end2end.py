@@ -15,6 +15,7 @@ from fullconv.fcn.data import class_files, training_set
 from fullconv.fcn.loader import ImageSource
 from fullconv.fcn.metric import fcn_metrics, output_names
 from fullconv.fcn.sampling import BALANCED, order_of
+from fullconv.fcn.scoring import ScoreHistory, SnapshotScorer
 from fullconv.fcn.symbols import CLASSIFIER, build_for
 from fullconv.fcn.targets import feeds
 from fullconv.fcn.weights import start_weights
@@ -32,6 +33,11 @@ from fullconv.lib.experiment.session import Session
 def model_prefix(run: Run, symbol: str) -> Path:
     """Prefix of a stage's checkpoints: `<output folder>/<network>`."""
     return run.settings.folder(run.args.cfg, run.config.dataset.image_set) / symbol
+
+
+def results_folder(run: Run, symbol: str) -> Path:
+    """Where the test results of a stage lie: `<output folder of the test set>/<network>`."""
+    return run.settings.folder(run.args.cfg, run.config.dataset.test_image_set) / symbol
 
 
 def schedule(train: EasyDict) -> Schedule:
@@ -78,6 +84,11 @@ class Stage(Session):
         )
         self.loader = EpochLoader(sampler, source, run.settings.num_workers)
         self.images_per_update = batches * worker[1] * source.batch
+        self.score = None
+        self.results = results_folder(run, config.symbol)
+        if train.score_snapshots and config.symbol != CLASSIFIER:
+            log = self.logger.info
+            self.score = SnapshotScorer(config, self.net, self.results, run.settings, run.contexts, log)
 
     def source(self, regions: Regions) -> ImageSource | CropSource:
         """What batches are made of: cut-out regions for a classifier, else whole images."""
@@ -98,6 +109,12 @@ class Stage(Session):
         images = [[region.image for region in of_class] for of_class in found]
         return order_of(train.order, len(self.dataset), train.seed, images)
 
+    def save(self, epoch: int) -> None:
+        """A snapshot, and with TRAIN.score_snapshots its scores on the test set."""
+        super().save(epoch)
+        if self.score and self.trainer.worker[0] == 0:
+            self.score(checkpoint.params_path(str(self.prefix), epoch + 1), self.trainer.num_update)
+
     def start_weights(self) -> None:
         """See `fcn.weights`."""
         network = self.config.network
@@ -111,6 +128,8 @@ class Stage(Session):
         begin = self.restore() if resume else 0
         if not resume:
             self.start_weights()
+            if self.trainer.worker[0] == 0:
+                ScoreHistory(self.results).set_aside()
         train, data = self.config.TRAIN, self.dataset
         self.logger.info(
             f"{self.config.symbol}: {self.trainer.parameter_count()} parameters; {data.name}, {len(data)} images, "

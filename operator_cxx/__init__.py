@@ -14,21 +14,27 @@ __all__ = ["c_library", "library_path"]
 if __name__ != "fullconv.operator_cxx":  # a second copy under another name would have its own classes and errors
     raise ImportError("this folder is imported as fullconv.operator_cxx: python -m fullconv.operator_cxx.build")
 
+CHECKOUT = "run `sh init.sh` (or `python -m fullconv.operator_cxx.build`)"
+INSTALLED = (
+    "fullconv was installed into {root} by pip, which does not build it yet. Run from a checkout after `sh init.sh` "
+    "there, or set FULLCONV_LIBRARY to the lib/operators/libfullconv.so of a checkout of the same version"
+)
+
 
 def library_path() -> Path:
     """Where the built library is: `$FULLCONV_LIBRARY`, or lib/operators/libfullconv.so.
 
     Raises FileNotFoundError, naming the file and the remedy, when it has not been built.
     """
-    default = Path(__file__).resolve().parents[1] / "lib" / "operators" / "libfullconv.so"
+    root = Path(__file__).resolve().parents[1]
+    default = root / "lib" / "operators" / "libfullconv.so"
     # Resolved, because MXNet wants an absolute path, and to know a library that is loaded under another spelling.
     path = Path(os.environ.get("FULLCONV_LIBRARY", default)).resolve()
     if not path.is_file():
         given = ", or unset FULLCONV_LIBRARY, which names it" if "FULLCONV_LIBRARY" in os.environ else ""
-        raise FileNotFoundError(
-            f"the operator library {path} does not exist: run `sh init.sh` "
-            f"(or `python -m fullconv.operator_cxx.build`){given}"
-        )
+        # Only a checkout has the sources: what pip installs has no operator library and cannot build one.
+        remedy = CHECKOUT if (root / "init.sh").is_file() else INSTALLED.format(root=root)
+        raise FileNotFoundError(f"the operator library {path} does not exist: {remedy}{given}")
     return path
 
 

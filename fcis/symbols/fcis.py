@@ -34,3 +34,7 @@ class FCIS:
     def test_symbol(self, test: TestSpec) -> mx.sym.Symbol:
         """Rois, class probabilities, boxes and masks; see `fcis.symbols.inference.test_symbol`."""
         return inference.test_symbol(self.network, test)
+
+    def proposal_symbol(self, test: TestSpec) -> mx.sym.Symbol:
+        """The RPN's rois alone; see `fcis.symbols.inference.proposal_symbol`."""
+        return inference.proposal_symbol(self.network, test)

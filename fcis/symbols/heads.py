@@ -34,7 +34,27 @@ def propose(
     stride: int,
     limits: ProposalSpec,
 ) -> mx.sym.Symbol:
-    """Rois (N*post_nms, 5) from the RPN's probabilities (N, 2A, h, w)."""
+    """Rois (N*post_nms, 5) from the RPN's probabilities (N, 2A, h, w).
+
+    By one of the original's two rules. That of its Python operator (CXX_PROPOSAL false, as published) is
+    `lib.operators.proposal`. With `limits.builtin` it is MXNet's contrib.Proposal: the least side times the image's
+    scale, boxes repeated in turn instead of at random where too few are left, anchors of `stride` pixels times the
+    scales. MultiProposal computes the same for several images.
+    """
+    if limits.builtin:
+        return mx.sym.contrib.MultiProposal(
+            mx.sym.BlockGrad(prob),
+            mx.sym.BlockGrad(maps.rpn_bbox_pred),
+            im_info,
+            feature_stride=stride,
+            scales=network.scales,
+            ratios=network.ratios,
+            rpn_pre_nms_top_n=limits.pre_nms,
+            rpn_post_nms_top_n=limits.post_nms,
+            threshold=limits.threshold,
+            rpn_min_size=int(limits.min_size),
+            name="rois",
+        )
     return proposal(
         prob,
         maps.rpn_bbox_pred,

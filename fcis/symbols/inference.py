@@ -23,10 +23,7 @@ def test_symbol(network: NetworkSpec, test: TestSpec) -> mx.sym.Symbol:
     """
     im_info = mx.sym.Variable("im_info")
     maps, stride = network_maps(network)
-    _, prob = rpn_probability(maps, network.num_anchors)
-    # The seed only matters where too few boxes are left and some are repeated: any fixed number will do.
-    seed = mx.sym.zeros(shape=(test.images, 1))
-    rois = propose(maps, prob, im_info, seed, network, stride, test.proposals)
+    rois = _proposals(maps, im_info, network, stride, test)
     rounds = [(rois, *_head(maps, rois, network, stride, test.fused))]
     for _ in range(1, test.rounds):
         # The maps are computed once; a round costs pooling alone.
@@ -53,6 +50,19 @@ def test_symbol(network: NetworkSpec, test: TestSpec) -> mx.sym.Symbol:
             mx.sym.identity(seg_pred, name="seg_pred"),
         ]
     )
+
+
+def proposal_symbol(network: NetworkSpec, test: TestSpec) -> mx.sym.Symbol:
+    """What the region proposal network alone finds: rois (N * post_nms, 5), best first, repeated where too few."""
+    maps, stride = network_maps(network)
+    return mx.sym.identity(_proposals(maps, mx.sym.Variable("im_info"), network, stride, test), name="proposals")
+
+
+def _proposals(maps: Maps, im_info: mx.sym.Symbol, network: NetworkSpec, stride: int, test: TestSpec) -> mx.sym.Symbol:
+    _, prob = rpn_probability(maps, network.num_anchors)
+    # The seed only matters where too few boxes are left and some are repeated: any fixed number will do.
+    seed = mx.sym.zeros(shape=(test.images, 1))
+    return propose(maps, prob, im_info, seed, network, stride, test.proposals)
 
 
 def _head(

@@ -47,12 +47,16 @@ class BoxNormalization:
 
 @dataclass(frozen=True)
 class ProposalSpec:
-    """Which anchors become rois: boxes before and after suppression, its IoU, the least side in pixels."""
+    """Which anchors become rois: boxes before and after suppression, its IoU, the least side in pixels.
+
+    builtin: by the rule of MXNet's own operator, the original's CXX_PROPOSAL true; see `fcis.symbols.heads.propose`.
+    """
 
     pre_nms: int
     post_nms: int
     threshold: float = 0.7
     min_size: float = 16
+    builtin: bool = False
 
 
 @dataclass(frozen=True)

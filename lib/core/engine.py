@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import time
-from datetime import timedelta
 from functools import partial
 from itertools import islice
 from typing import Any, Callable, Iterable, Iterator, List, Mapping, Sequence
@@ -14,6 +12,7 @@ import numpy as np
 
 from fullconv.lib.core.loader import EpochLoader
 from fullconv.lib.core.metric import MetricSet
+from fullconv.lib.core.progress import Progress
 from fullconv.lib.core.schedule import Schedule
 from fullconv.lib.core.trainer import Trainer
 
@@ -33,41 +32,6 @@ def grouped(batches: Iterable[Any], size: int) -> Iterator[List[Any]]:
         if len(group) < size:
             return
         yield group
-
-
-class Progress:
-    """One line per `frequent` updates: place, speed, remaining time and the running averages.
-
-    log(text) prints and files a line; record(dict) appends to the run's JSONL. images: per update.
-    """
-
-    def __init__(
-        self, log: Callable[[str], None], record: Callable[[dict], None], frequent: int, images: int, total: int
-    ) -> None:
-        self.log, self.record = log, record
-        self.frequent, self.images = max(1, frequent), images
-        self.remaining = total
-        self._restart()
-
-    def _restart(self) -> None:
-        self.started, self.updates = time.time(), 0
-
-    def update(self, epoch: int, batch: int, last: bool, lr: float, metrics: MetricSet, num_update: int) -> None:
-        """Count update number `batch` (from 1) of the epoch; at the end of an interval read the metrics and report."""
-        self.updates += 1
-        self.remaining -= 1
-        if batch % self.frequent and not last:
-            return
-        values = metrics.values()
-        elapsed = max(time.time() - self.started, 1e-9)
-        speed = self.updates * self.images / elapsed
-        eta = timedelta(seconds=round(self.remaining * elapsed / self.updates))
-        averages = ",\t".join(f"Train-{name}={value:.4f}" for name, value in values.items())
-        place = f"Epoch[{epoch}] Batch [{batch}]\tSpeed: {speed:.2f} samples/sec\tETA: {eta}\tlr: {lr:g}"
-        self.log(f"{place}\t{averages}")
-        numbers = {name: value if math.isfinite(value) else None for name, value in values.items()}
-        self.record({"epoch": epoch, "batch": batch, "step": num_update, "lr": lr, "samples_per_sec": speed, **numbers})
-        self._restart()
 
 
 def check_finite(metrics: MetricSet, trainer: Trainer, place: str, images: Callable[[], Sequence[str]]) -> None:
@@ -99,28 +63,45 @@ def fit(
 ) -> None:
     """Train over `epochs`; `save(epoch)` runs after each.
 
-    seed: of what the network draws by itself, dropout. Every epoch begins with its own, so that a resumed run draws
-    what the uninterrupted one does.
+    log: for the lines at the end of an epoch. seed: of what the network draws by itself, dropout. Every epoch begins
+    with its own, so that a resumed run draws what the uninterrupted one does.
     """
-    size = trainer.batches_per_step
+    updates = len(loader) // trainer.batches_per_step
     for epoch in epochs:
         metrics.reset()
         trainer.seed(int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0] >> 1))
         started = time.time()
-        updates = len(loader) // size
-        for done, group in enumerate(grouped(loader.epoch(epoch), size), start=1):
-            lr = schedule(trainer.num_update + 1)
-            trainer.step(group, lr, lambda inputs, outputs: _measure(metrics, inputs, outputs, output_names))
-            progress.update(epoch, done, done == updates, lr, metrics, trainer.num_update)
-            if done % progress.frequent == 0 or done == updates:
-                batches = range((done - 1) * size, done * size)
-                images = partial(_images, loader, epoch, batches)
-                check_finite(metrics, trainer, f"epoch {epoch}, update {done}", images)
+        progress.begin(epoch, updates)
+        try:
+            _train_epoch(trainer, loader, metrics, output_names, schedule, epoch, progress)
+        finally:
+            progress.close()
         mx.nd.waitall()
         for name, value in metrics.values().items():
             log(f"Epoch[{epoch}] Train-{name}={value:.6f}")
         log(f"Epoch[{epoch}] Time cost={time.time() - started:.1f}")
         save(epoch)
+
+
+def _train_epoch(
+    trainer: Trainer,
+    loader: EpochLoader,
+    metrics: MetricSet,
+    output_names: Sequence[str],
+    schedule: Schedule,
+    epoch: int,
+    progress: Progress,
+) -> None:
+    size = trainer.batches_per_step
+    updates = len(loader) // size
+    for done, group in enumerate(grouped(loader.epoch(epoch), size), start=1):
+        lr = schedule(trainer.num_update + 1)
+        trainer.step(group, lr, lambda inputs, outputs: _measure(metrics, inputs, outputs, output_names))
+        progress.update(epoch, done, done == updates, lr, metrics, trainer.num_update)
+        if done % progress.frequent == 0 or done == updates:
+            batches = range((done - 1) * size, done * size)
+            images = partial(_images, loader, epoch, batches)
+            check_finite(metrics, trainer, f"epoch {epoch}, update {done}", images)
 
 
 def _images(loader: EpochLoader, epoch: int, batches: Iterable[int]) -> List[str]:

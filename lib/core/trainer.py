@@ -24,6 +24,10 @@ def fixed_parameters(names: Sequence[str], prefixes: Sequence[str]) -> List[str]
     return [name for name in names if name.startswith(tuple(prefixes))] if prefixes else []
 
 
+KVSTORES = ("local", "device", "dist_sync", "dist_device_sync")
+"""MXNet's stores that sum the gradients of an update; its asynchronous one does not, and is refused."""
+
+
 class Trainer:
     """Parameters, gradients, momentum and executors of a training run.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
-from typing import List, Sequence
+from typing import Dict, List, Optional, Sequence
 
 import numpy as np
 
@@ -17,15 +18,16 @@ class UsageError(ValueError):
     """Nothing to work with; the text says what to give instead."""
 
 
-def find_images(names: Sequence[str]) -> List[Path]:
-    """Files as they are, and the images directly inside folders, sorted by name; without names those of ./demo.
+def find_images(names: Sequence[str], recursive: bool = False, without: Optional[Path] = None) -> List[Path]:
+    """Files as they are, and the images inside folders, sorted by name; without names those of ./demo. Each file once.
 
-    Raises UsageError: a path that does not exist, or no image at all.
+    recursive: look into folders inside of folders too, but not into hidden ones. without: a folder to leave out, where
+    results go. Raises UsageError: a path that does not exist, or no image at all.
     """
     paths: List[Path] = []
     for path in map(Path, names or [DEMO_FOLDER]):
         if path.is_dir():
-            paths += sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+            paths += _images_in(path, recursive, without)
         elif path.is_file():
             paths.append(path)
         elif names:
@@ -33,8 +35,32 @@ def find_images(names: Sequence[str]) -> List[Path]:
         else:
             raise UsageError(f"no image given and no folder {path}/: name images, or put some into {path}/")
     if not paths:
-        raise UsageError(f"no image in {', '.join(names) or DEMO_FOLDER}: known are {', '.join(sorted(SUFFIXES))}")
-    return paths
+        deeper = "" if recursive else "; --recursive looks into folders inside of folders"
+        known = ", ".join(sorted(SUFFIXES))
+        raise UsageError(f"no image in {', '.join(names) or DEMO_FOLDER}: known are {known}{deeper}")
+    return list({path.resolve(): path for path in reversed(paths)}.values())[::-1]
+
+
+def _images_in(folder: Path, recursive: bool, without: Optional[Path]) -> List[Path]:
+    found = [p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file()]
+    inner = [p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".") and not p.is_symlink()]
+    if without is not None:
+        inner = [p for p in inner if p.resolve() != without.resolve()]
+    deeper = [image for p in sorted(inner) for image in _images_in(p, True, without)] if recursive else []
+    return sorted(found) + deeper
+
+
+def distinct_names(paths: Sequence[Path]) -> Dict[Path, str]:
+    """Names that tell pictures apart: the file's, with as many of the folders before it as that takes.
+
+    Different files of one name have different folders, so whole paths always do.
+    """
+    names = {path: path.name for path in paths}
+    for depth in range(2, 2 + max((len(path.parts) for path in paths), default=0)):
+        counts = Counter(name.lower() for name in names.values())
+        same = [path for path, name in names.items() if counts[name.lower()] > 1]
+        names.update({path: "/".join(part for part in path.parts[-depth:] if part != "/") for path in same})
+    return names
 
 
 def read_upright(path: Path) -> np.ndarray:

@@ -12,6 +12,7 @@ from typing import Any, Iterable, Sequence
 import cv2
 import numpy as np
 
+from fullconv.lib.evaluation.class_files import write_class_files
 from fullconv.lib.evaluation.sanity import EvaluationError, check_results, explain_low_ap
 from fullconv.lib.evaluation.voc_ap import eleven_point_ap, first_hits, precision_recall
 from fullconv.lib.structures.detections import Detections
@@ -249,8 +250,10 @@ class SdsEvaluator:
     binary_thresh: float = 0.4
 
     def evaluate(self, detections: Sequence[Detections], folder: str) -> dict[str, float]:
-        """Scores by name; nothing is written to `folder`."""
-        return evaluate_sds(self.entries, self.classes, detections, self.binary_thresh)
+        """Scores by name; `folder` gets the detections class by class (`lib.evaluation.class_files`)."""
+        scores = evaluate_sds(self.entries, self.classes, detections, self.binary_thresh)
+        write_class_files(folder, self.classes, [entry.image_id for entry in self.entries], detections)
+        return scores
 
     def table(self, scores: dict[str, float]) -> str:
         """AP^r per class and their mean, in percent."""

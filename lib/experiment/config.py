@@ -132,6 +132,15 @@ def overrides_from(args: argparse.Namespace) -> List[Tuple[str, str]]:
     return parse_overrides(args.set) + parse_overrides(args.overrides)
 
 
+def one_of(key: str, value: Any, known: Iterable[Any]) -> None:
+    """Raise ConfigError, which lists them, unless `value` is one of the `known` values of the key."""
+    known = list(known)
+    if value not in known:
+        near = difflib.get_close_matches(str(value), map(str, known), n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ConfigError(f"{key} is {value!r}; it must be one of {', '.join(map(repr, known))}{hint}")
+
+
 def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[Tuple[str, Any]]:
     """(dotted key, value) of every leaf, in the order of the defaults."""
     for key, value in config.items():

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from pathlib import Path
-from typing import Iterator, List, Optional, Sequence, Tuple
+from typing import Dict, Iterable, Iterator, List, Optional, Sequence, TextIO, Tuple, TypeVar
 
 import mxnet as mx
 import numpy as np
+from tqdm import tqdm
 
 from fullconv.lib.core.devices import parse_devices
 from fullconv.lib.dataset.image import ImageError
-from fullconv.lib.dataset.image_files import DEMO_FOLDER, find_images, read_upright
+from fullconv.lib.dataset.image_files import DEMO_FOLDER, UsageError, distinct_names, find_images, read_upright
 from fullconv.lib.experiment.command_line import FORESEEN, explain
+from fullconv.lib.experiment.demo_video import run_film
 from fullconv.lib.experiment.model_file import ModelFile, find_model
+from fullconv.lib.structures.detections import Detections
+from fullconv.lib.utils.bar import on_terminal, size
 from fullconv.lib.visualize.page import Picture, write_page
+
+_Item = TypeVar("_Item")
 
 
 class Demo:
     """What a method's demo says: its own options, how its model is loaded, and what one image gives.
 
     title: of the page. default_model: taken without --model. endings: of files that can be a model. advice: lines that
-    say where to get one. When `load` is called, `args` are the options and `model` is the file they name.
+    say where to get one. When `load` is called, `args` are the options, `model` is the file they name and `names` has a
+    name for every image, by which it differs from the others.
     """
 
     title = "demo"
@@ -35,6 +43,7 @@ class Demo:
     def __init__(self) -> None:
         self.args = argparse.Namespace()
         self.out = Path()
+        self.names: Dict[Path, str] = {}
 
     def add_options(self, options: argparse.ArgumentParser) -> None:
         """Options besides those of all demos."""
@@ -53,6 +62,15 @@ class Demo:
     def results(self, image: np.ndarray, path: Path) -> Tuple[str, List[Picture]]:
         """What is in a BGR image (h, w, 3) uint8, in words, and pictures of it; called once for each image."""
         raise NotImplementedError
+
+    def frame(self, image: np.ndarray, name: str) -> Tuple[str, np.ndarray]:
+        """The same for a frame of a film: one picture, of the frame's size."""
+        words, pictures = self.results(image, Path(name))
+        return words, pictures[0].image
+
+    def name(self, path: Path) -> str:
+        """What an image is called in results."""
+        return self.names.get(path, path.name)
 
     def write(self) -> Iterator[str]:
         """Write what belongs to all images; a line about each file."""
@@ -77,6 +95,9 @@ def parser(demo: Demo, description: str) -> argparse.ArgumentParser:
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     options.add_argument("images", nargs="*", help=f"image files and folders of images (default: ./{DEMO_FOLDER})")
+    options.add_argument("--recursive", action="store_true", help="images in folders inside of the folders too")
+    options.add_argument("--video", metavar="FILE|N", help="instead of images a film, or camera number N, into a film")
+    options.add_argument("--frames", type=int, default=0, metavar="N", help="of a film, only the first N frames")
     options.add_argument("--cfg", help="yaml file (default: the one that training left beside the model)")
     options.add_argument(
         "--model", default=demo.default_model, help="a file, or the prefix of checkpoints (default: %(default)s)"
@@ -93,6 +114,33 @@ def parser(demo: Demo, description: str) -> argparse.ArgumentParser:
     return options
 
 
+def found_or_best(found: Detections, thresh: float, classes: Sequence[str]) -> str:
+    """How many of each class have a score of at least `thresh`; where none has, which was best, and what shows it."""
+    labels = [classes[label] for label in found.above(thresh).best_first().labels]
+    if labels:
+        return ", ".join(f"{labels.count(name)} {name}" for name in dict.fromkeys(labels))
+    best = found.best_first().select(np.arange(min(1, len(found))))
+    if not len(best):
+        return f"nothing with a score of at least {thresh:g}, nor with any"
+    score = float(best.scores[0])
+    digits = max(1, -math.floor(math.log10(max(score, 1e-9))))
+    lower = math.floor(score * 10**digits) / 10**digits  # one significant digit, so that it is shown
+    return (
+        f"nothing with a score of at least {thresh:g}; the best is {classes[best.labels[0]]} with {score:.3g}: "
+        f"--thresh {lower:g} shows it"
+    )
+
+
+def progress(items: Iterable[_Item], total: Optional[int]) -> Iterator[_Item]:
+    """The items, with a bar on a terminal."""
+    yield from tqdm(items, total=total, disable=not on_terminal(), unit="image", leave=False, **size())
+
+
+def say(line: str, stream: Optional[TextIO] = None) -> None:
+    """A line on the console (default: stdout) that leaves a bar whole."""
+    tqdm.write(line, file=stream or sys.stdout)
+
+
 class _Tour:
     """The way through the images: what is read, how long it took, what failed."""
 
@@ -103,18 +151,18 @@ class _Tour:
 
     def pictures(self, paths: Sequence[Path]) -> Iterator[Picture]:
         """The results of each readable image; the others are reported and counted."""
-        for path in paths:
+        for path in progress(paths, len(paths)):
             try:
                 image = read_upright(path)
                 self.demo.check(image, path)
             except (ImageError, OSError) as error:
-                print(f"skipped: {error}", file=sys.stderr)
+                say(f"skipped: {error}", sys.stderr)
                 self.failed.append(str(path))
                 continue
             started = time.perf_counter()
             words, pictures = self.demo.results(image, path)
             self.seconds.append(time.perf_counter() - started)
-            print(f"{path}: {words} ({self.seconds[-1]:.2f} s)")
+            say(f"{path}: {words} ({self.seconds[-1]:.2f} s)")
             yield from pictures
 
     def summary(self, page: Path, total: int) -> None:
@@ -136,17 +184,37 @@ def run(demo: Demo, description: str, argv: Optional[Sequence[str]] = None) -> i
     try:
         # The model first: without one it does not matter which images there are.
         demo.model = find_model(demo.args.model, demo.args.epoch, demo.endings, demo.advice)
-        paths = find_images(demo.args.images)
-        demo.load(paths)
-        tour = _Tour(demo)
-        page = write_page(demo.out, tour.pictures(paths), demo.title, demo.note)
-        for line in demo.write():
-            print(line)
-        tour.summary(page, len(paths))
+        return _film(demo) if demo.args.video is not None else _images(demo)
     except FORESEEN as error:
         print(f"demo: {explain(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("demo: interrupted", file=sys.stderr)
         return 130
+
+
+def _images(demo: Demo) -> int:
+    paths = find_images(demo.args.images, demo.args.recursive, demo.out)
+    demo.names = distinct_names(paths)
+    demo.load(paths)
+    tour = _Tour(demo)
+    page = write_page(demo.out, tour.pictures(paths), demo.title, demo.note)
+    for line in demo.write():
+        print(line)
+    tour.summary(page, len(paths))
     return 1 if tour.failed else 0
+
+
+def _film(demo: Demo) -> int:
+    if demo.args.images:
+        raise UsageError(f"--video {demo.args.video}: give images or a film, not both ({demo.args.images[0]})")
+    demo.load([])
+
+    def draw(image: np.ndarray, name: str) -> Tuple[str, np.ndarray]:
+        demo.check(image, Path(name))
+        return demo.frame(image, name)
+
+    run_film(demo.args.video, demo.args.frames, demo.out, draw, progress, say)
+    for line in demo.write():
+        print(line)
+    return 0

@@ -9,10 +9,11 @@ import mxnet as mx
 from easydict import EasyDict
 
 from fullconv.lib.core import checkpoint
-from fullconv.lib.core.engine import Progress, fit
+from fullconv.lib.core.engine import fit
 from fullconv.lib.core.loader import EpochLoader
 from fullconv.lib.core.matching import match_params
 from fullconv.lib.core.metric import MetricSet
+from fullconv.lib.core.progress import Progress
 from fullconv.lib.core.schedule import Schedule
 from fullconv.lib.core.trainer import Trainer
 from fullconv.lib.experiment import config as base
@@ -88,7 +89,12 @@ class Session:
         checkpoint.save_state(prefix, epoch + 1, self.trainer.get_optimizer_state(), progress, (args, aux))
         checkpoint.prune(prefix, self.settings.checkpoint_keep)
         self.logger.info(f"saved {checkpoint.params_path(prefix, epoch + 1)}")
-        write_curves(self.logger.jsonl_path, f"{prefix}-curves.png")
+        self.draw_curves()
+
+    def draw_curves(self) -> None:
+        """The metrics so far, beside the checkpoints; in distributed training the first worker's task."""
+        if self.trainer.worker[0] == 0:
+            write_curves(self.logger.jsonl_path, f"{self.prefix}-curves.png")
 
     def fit(
         self,
@@ -103,7 +109,8 @@ class Session:
             self.describe()
         updates = len(epochs) * (len(self.loader) // self.trainer.batches_per_step)
         frequent = self.settings.frequent
-        progress = Progress(self.logger.info, self.logger.record, frequent, images_per_update, updates)
+        logger = self.logger
+        progress = Progress(logger.progress, logger.record, frequent, images_per_update, updates, self.draw_curves)
         fit(
             self.trainer,
             self.loader,

@@ -10,6 +10,10 @@ import time
 from pathlib import Path
 from typing import Any, Mapping, Union
 
+from tqdm import tqdm
+
+from fullconv.lib.utils.bar import on_terminal
+
 FORMAT = "%(asctime)s %(message)s"
 
 
@@ -21,6 +25,19 @@ class _LogFile(logging.FileHandler):
         if isinstance(error, OSError):
             raise OSError(error.errno, error.strerror, self.baseFilename) from None
         super().handleError(record)
+
+
+class _Console(logging.StreamHandler):
+    """Lines that leave a bar whole. Those of progress are not shown where a bar has them: on a terminal."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if getattr(record, "progress", False) and on_terminal() and self.stream.isatty():
+            return
+        try:
+            tqdm.write(self.format(record), file=self.stream)
+            self.flush()
+        except Exception:  # as logging's own handlers do
+            self.handleError(record)
 
 
 class RunLogger:
@@ -48,7 +65,7 @@ class RunLogger:
         # What data sets, checkpoints and evaluation have to say belongs into the run's log too.
         self.loggers = (self.logger, logging.getLogger("fullconv.lib"))
         self._close_handlers()
-        handlers = (logging.StreamHandler(sys.stdout), _LogFile(self.log_path, encoding="utf-8"))
+        handlers = (_Console(sys.stdout), _LogFile(self.log_path, encoding="utf-8"))
         for handler in handlers:
             handler.setFormatter(logging.Formatter(FORMAT))
         for logger in self.loggers:
@@ -60,6 +77,10 @@ class RunLogger:
     def info(self, line: str) -> None:
         """One line for the reader."""
         self.logger.info("%s", line)
+
+    def progress(self, line: str) -> None:
+        """One line of running numbers: always in the file, on the console where there is no bar (`lib.utils.bar`)."""
+        self.logger.info("%s", line, extra={"progress": True})
 
     def warning(self, line: str) -> None:
         """One line the reader should act on."""

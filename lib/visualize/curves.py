@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import math
 import sys
@@ -14,6 +15,8 @@ import matplotlib
 matplotlib.use("Agg")  # before pyplot: no display is needed
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
+
+from fullconv.lib.utils import atomic  # noqa: E402
 
 BOOKKEEPING = {
     "epoch",
@@ -111,8 +114,11 @@ def write_curves(log: str | Path, out: str | Path, title: str = "") -> Path | No
             panel.axvline(start, color="0.6", linewidth=0.8, linestyle=":", zorder=0)
     figure.suptitle(title or Path(log).stem, fontsize=13, fontweight="bold", x=0.01, ha="left")
     Path(out).parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out, dpi=110, format="png")
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=110, format="png")
     plt.close(figure)
+    # Redrawn while a training runs: whoever has it open must not see half of it.
+    atomic.write(str(out), lambda file: file.write(drawn.getvalue()))
     return Path(out)
 
 

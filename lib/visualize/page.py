@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 import re
 from pathlib import Path
 from typing import Iterable, NamedTuple
@@ -50,7 +51,7 @@ def write_page(folder: str | Path, pictures: Iterable[Picture], title: str, note
 def _file_name(name: str, taken: set[str]) -> str:
     """A safe file name not used before on this page."""
     # A name from a data set may hold slashes, spaces or quotes; a dot in front would hide the file.
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(name).stem).lstrip(".") or "image"
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "_", os.path.splitext(name)[0]).lstrip(".") or "image"
     unique, number = stem, 1
     # Some file systems take a.jpg and A.jpg for one file.
     while unique.lower() in taken:

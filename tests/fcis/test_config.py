@@ -60,11 +60,33 @@ def test_number_of_anchors_follows_from_the_scales():
         ("TRAIN.lr_step", "3,x"),
         ("TEST.MASK_MERGE_RULE", "best"),
         ("network.RPN_FEAT_STRIDE", 7),
+        ("default.kvstore", "nonsense"),
+        ("dataset.dataset", "voc"),
+        ("symbol", "resnet_v1_1001_fcis"),
+        ("symbol", "R-50"),
+        ("TEST.PROPOSAL_RECALL", [100, 301]),
+        ("TEST.PROPOSAL_RECALL", ["many"]),
     ],
 )
 def test_impossible_values_are_refused_by_name(key, value):
     with pytest.raises(ConfigError, match=key):
         fcis_config.load(None, {key: value})
+
+
+def test_what_is_known_is_listed():
+    with pytest.raises(ConfigError, match="'local', 'device', 'dist_sync', 'dist_device_sync'"):
+        fcis_config.load(None, ["default.kvstore", "nonsense"])
+    with pytest.raises(ConfigError, match="'resnet_v1_101_fcis'.*did you mean resnet_v1_101_fcis"):
+        fcis_config.load(None, ["symbol", "resnet_v1_1001_fcis"])
+    with pytest.raises(ConfigError, match="1 to TEST.RPN_POST_NMS_TOP_N 300"):
+        fcis_config.load(None, ["TEST.PROPOSAL_RECALL", "[301]"])
+
+
+@pytest.mark.parametrize("phase, other", [("TRAIN", "TEST"), ("TEST", "TRAIN")])
+def test_mxnets_proposals_have_one_stride(phase, other):
+    words = ["network.RPN_FEAT_STRIDE", "8", f"{other}.CXX_PROPOSAL", "false"]
+    with pytest.raises(ConfigError, match=f"{phase}.CXX_PROPOSAL is true .* set {phase}.CXX_PROPOSAL false"):
+        fcis_config.load(None, words)
 
 
 def test_what_the_graphs_are_built_from():
@@ -87,6 +109,7 @@ def test_what_the_graphs_are_built_from():
 
 def test_other_values_make_other_graphs():
     words = "symbol resnet_v1_50_fcis network.RPN_FEAT_STRIDE 8 network.GN_CHANNELS 4 CLASS_AGNOSTIC false"
+    words += " TRAIN.CXX_PROPOSAL false TEST.CXX_PROPOSAL false"
     network = assembly.network_spec(fcis_config.load(None, words.split()), 4)
     assert (network.num_reg_classes, network.backbone.strides, network.backbone.norm.group_size) == (4, (1, 2, 1, 1), 4)
     few = assembly.train_spec(fcis_config.load(None, ["TRAIN.BATCH_ROIS", "64"]))

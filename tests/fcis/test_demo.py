@@ -103,6 +103,26 @@ def test_polygons_thresholds_and_pictures(model, images, tmp_path, monkeypatch, 
     assert "1 person" in capsys.readouterr().out
 
 
+def test_nothing_found_says_what_was_best(model, images, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(demo, "Detector", FakeDetector)
+    assert run(model, images, tmp_path, "--thresh", "0.95") == 0
+    assert "nothing with a score of at least 0.95; the best is person with 0.9: --thresh 0.9" in capsys.readouterr().out
+
+
+def test_a_film(model, images, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(demo, "Detector", FakeDetector)
+    path, out = tmp_path / "walk.avi", tmp_path / "out"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (160, 120))
+    for _ in range(3):
+        writer.write(np.zeros((120, 160, 3), np.uint8))
+    writer.release()
+    words = ["--model", model, "--out", str(out), "--devices", "cpu", "--json", str(tmp_path / "d.json")]
+    assert demo.main(["--video", str(path), *words]) == 0
+    there, frame = cv2.VideoCapture(str(out / "walk.mp4")).read()
+    assert there and frame.shape == (120, 160, 3) and frame[60, 80].max() > 40, "the person is drawn"
+    assert len(json.loads((tmp_path / "d.json").read_text())["images"]) == 3
+
+
 def test_bad_images_are_reported_skipped_and_counted(model, images, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(demo, "Detector", FakeDetector)
     (images / "zero.jpg").write_bytes(b"")

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from fullconv.lib.core import checkpoint
+from fullconv.lib.evaluation.class_files import read_class_file
 from tests.comparing import assert_same_arrays
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,6 +84,23 @@ def test_everything_a_run_leaves_behind(finished):
     assert len(list((test / "pictures" / "images").iterdir())) == 3
     assert "Speed:" in text and "ETA:" in text and "mAP^r" in text
     assert 0 <= json.loads((test / "scores.json").read_text())["mAP^r@0.5"] <= 1
+    classes = (train / "e2e-classes.txt").read_text().split()[1:]
+    assert {p.name for p in (test / "results").iterdir()} == {f"{c}_{k}.npz" for c in classes for k in ("det", "seg")}
+    with np.load(next(test.glob("*_detections.npz"))) as file:
+        kept = len(file["boxes"])
+    rows = [read_class_file(test / "results", name) for name in classes]
+    assert sum(len(boxes) for row in rows for boxes in row.boxes) == kept > 0
+    assert rows[0].masks is not None and rows[0].masks[0].shape[1:] == (21, 21)
+
+
+def test_the_recall_of_the_proposals(folder, finished):
+    words = [*settings(folder, folder / "a"), "TEST.PROPOSAL_RECALL", "[20,100]"]
+    text = script(TEST, words).stdout
+    assert "detections read from" in text, "what is measured besides does not change detections"
+    found = json.loads((finished[0] / "val3" / "proposal_recall.json").read_text())
+    assert len(found) == 22 and 0 <= found["recall@0.5 of 20"] <= found["recall@0.5 of 100"] <= 1
+    assert found["recall@0.5 of 100"] >= found["recall@0.95 of 100"] and found["recall@0.5 of 100"] > 0
+    assert re.search(r"recall of the proposals, in percent.*\n *proposals +0.5 ", text)
 
 
 def test_the_checkpoint_has_the_originals_form(finished):

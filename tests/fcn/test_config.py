@@ -88,6 +88,13 @@ def test_the_rate_can_fall_as_caffes_poly():
     [
         (["symbol", "voc-fcn64s"], "symbol is 'voc-fcn64s'; it must be one of 'vgg16-classifier', 'voc-fcn32s'"),
         (["symbol", "voc-fcn8s,voc-fcn8s"], "name each network once"),
+        (
+            ["default.kvstore", "nonsense"],
+            "default.kvstore is 'nonsense'; it must be one of 'local', 'device', 'dist_sync', 'dist_device_sync'",
+        ),
+        (["default.kvstore", "dist_async"], "did you mean dist_sync?"),
+        (["dataset.dataset", "coco"], "dataset.dataset is 'coco'; it must be one of 'voc', 'sbd', 'nyud'"),
+        (["dataset.test_dataset", "vco"], "did you mean voc?"),
         (["symbol", ""], "name each network once"),
         (["TRAIN.lr", "1,2"], "TRAIN.lr is 1,2: 2 values for 1 networks"),
         (["TRAIN.lr", "-1"], "TRAIN.lr is -1; it must be positive"),

@@ -126,6 +126,32 @@ def test_json_counts_every_pixel_once(model, images, tmp_path):
         assert sum(areas.values()) == record["height"] * record["width"] and set(areas) <= set(NAMES)
 
 
+def test_equal_names_in_two_folders(model, images, tmp_path):
+    (images / "more").mkdir()
+    (images / "more" / "a.jpg").write_bytes((images / "a.jpg").read_bytes())
+    file, out = tmp_path / "areas.json", tmp_path / "out"
+    words = [str(images), "--recursive", "--model", model, "--out", str(out), "--json", str(file)]
+    assert demo.main(words) == 0
+    assert [r["file"] for r in json.loads(file.read_text())] == ["images/a.jpg", "b.png", "more/a.jpg"]
+    for folder, ending in (("labels", "png"), ("images", "jpg")):
+        assert {p.name for p in (out / folder).iterdir()} == {f"{n}.{ending}" for n in ("images_a", "b", "more_a")}
+
+
+def test_a_film_is_labelled(model, tmp_path):
+    writer = cv2.VideoWriter(str(tmp_path / "walk.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48))
+    for number in range(3):
+        writer.write(np.full((48, 64, 3), 60 * number, np.uint8))
+    writer.release()
+    file, out = tmp_path / "areas.json", tmp_path / "out"
+    words = ["--video", str(tmp_path / "walk.avi"), "--model", model, "--out", str(out), "--json", str(file)]
+    assert demo.main(words) == 0
+    assert [path.name for path in out.iterdir()] == ["walk.mp4"]
+    assert int(cv2.VideoCapture(str(out / "walk.mp4")).get(cv2.CAP_PROP_FRAME_COUNT)) == 3
+    records = json.loads(file.read_text())
+    assert [r["file"] for r in records] == ["walk-000001", "walk-000002", "walk-000003"]
+    assert all(sum(r["pixels"]["label"].values()) == 48 * 64 for r in records)
+
+
 def test_configuration_can_be_named_and_changed(model, images, tmp_path, capsys):
     words = [str(images / "a.jpg"), "--model", model, "--out", str(tmp_path / "out")]
     assert demo.main([*words, "--set", "TEST.tile", "9"]) == 2

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import List
 
@@ -59,6 +62,30 @@ def test_build_then_nothing_to_do(tmp_path: Path, lines: List[str]) -> None:
     for _ in range(2):
         build.build(out, only=["channel_operator"], cuda=False, say=lines.append)
     assert out.is_file() and lines[-1].endswith("is up to date")
+
+
+def installed(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """`import fullconv.lib.operators` of a copy that lies as pip would lay it: inside a package, without sources."""
+    package = folder / "site" / "fullconv"
+    for name in ("fullconv", "lib", "operator_cxx"):
+        target = package if name == "fullconv" else package / name
+        shutil.copytree(build.ROOT / name, target, ignore=shutil.ignore_patterns("libfullconv*"), dirs_exist_ok=True)
+    environment = {**os.environ, "PYTHONPATH": str(folder / "site"), **variables}
+    words = [sys.executable, "-c", "import fullconv.lib.operators as o; print(o.__file__, o.c_library()._name)"]
+    return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+
+
+def test_an_installed_package_says_that_it_needs_a_checkout(tmp_path: Path) -> None:
+    done = installed(tmp_path)
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("FileNotFoundError: the operator library ") and "was installed into" in last
+    assert "Run from a checkout after `sh init.sh`" in last and "FULLCONV_LIBRARY" in last
+
+
+def test_an_installed_package_takes_a_checkouts_library(tmp_path: Path) -> None:
+    done = installed(tmp_path, FULLCONV_LIBRARY=str(library_path()))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [str(tmp_path / "site/fullconv/lib/operators/__init__.py"), str(library_path())]
 
 
 def test_library_says_whether_it_has_cuda() -> None:

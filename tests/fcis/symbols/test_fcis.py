@@ -1,5 +1,6 @@
 """The FCIS graph: parameters and shapes of the published network, fused and composed head, small networks."""
 
+import json
 from dataclasses import replace
 
 import mxnet as mx
@@ -124,10 +125,15 @@ def test_fused_head_equals_the_composed_graph():
         )
 
 
-@pytest.mark.parametrize("stride", [8, 16])
-@pytest.mark.parametrize(
-    "options", [[], ["TRAIN.ENABLE_OHEM", "true", "TRAIN.BATCH_ROIS", "-1"], ["CLASS_AGNOSTIC", "false"]]
-)
+CHANGES = [
+    (stride, words.split())
+    for stride in (8, 16)
+    for words in ("", "TRAIN.ENABLE_OHEM true TRAIN.BATCH_ROIS -1", "CLASS_AGNOSTIC false", "TRAIN.CXX_PROPOSAL true")
+    if (stride, words) != (8, "TRAIN.CXX_PROPOSAL true")  # refused, see tests/fcis/test_config.py
+]
+
+
+@pytest.mark.parametrize("stride, options", CHANGES)
 def test_small_networks_give_finite_losses_and_gradients(stride, options):
     config = fcis_config.load(
         VOC,
@@ -168,3 +174,34 @@ def test_maps_of_different_strides_are_refused():
     spec = assembly.network_spec(fcis_config.load(VOC), 21)
     with pytest.raises(ValueError, match=r"strides 16 \(res4\) and 32 \(res5\)"):
         FCIS(replace(spec, backbone=replace(spec.backbone, strides=(1, 2, 2, 2)))).maps()
+
+
+@pytest.mark.parametrize("builtin, least", [("false", 16), ("true", 48)])
+def test_the_two_proposal_rules(builtin, least):
+    """CXX_PROPOSAL true is MXNet's operator: the least side times the scale. False is the original's own: without."""
+    small = [*SMALL, "network.ANCHOR_SCALES", "1,2,4", "TEST.CXX_PROPOSAL", builtin, "TEST.RPN_MIN_SIZE", "16"]
+    config = fcis_config.load(VOC, [*small, "TEST.RPN_POST_NMS_TOP_N", "12"])
+    symbol = FCIS(assembly.network_spec(config, 3)).proposal_symbol(assembly.test_spec(config))
+    executor = symbol.simple_bind(mx.cpu(), data=(1, 3, 96, 128), im_info=(1, 3))
+    rng = np.random.RandomState(1)
+    for _, array in sorted(executor.arg_dict.items()):
+        array[:] = rng.normal(0, 0.02, array.shape)
+    for name, array in executor.aux_dict.items():
+        array[:] = float("var" in name)
+    executor.arg_dict["data"][:] = rng.normal(0, 50, (1, 3, 96, 128))
+    sides = {}
+    for scale in (1, 3):
+        executor.arg_dict["im_info"][:] = np.array([[96, 128, scale]])
+        boxes = executor.forward()[0].asnumpy()
+        sides[scale] = (boxes[:, 3:] - boxes[:, 1:3] + 1).min()
+    assert 16 <= sides[1] < 48 and (sides[3] >= 48 if builtin == "true" else sides[3] == sides[1])
+
+
+def test_both_phases_choose_their_rule():
+    config = fcis_config.load(VOC, ["TRAIN.CXX_PROPOSAL", "true"])
+    assert assembly.train_spec(config).proposals.builtin and not assembly.test_spec(config).proposals.builtin
+    names = {"'op': 'MultiProposal'", "'op': '_contrib_MultiProposal'"}
+    train, test = (
+        str(json.loads(symbol.tojson())["nodes"]) for symbol in (symbol_of_training(config), symbol_of_test(config))
+    )
+    assert any(name in train for name in names) and not any(name in test for name in names)

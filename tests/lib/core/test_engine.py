@@ -7,8 +7,9 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from fullconv.lib.core.engine import DivergedError, Progress, fit, grouped
+from fullconv.lib.core.engine import DivergedError, fit, grouped
 from fullconv.lib.core.metric import MetricSet
+from fullconv.lib.core.progress import Progress
 from fullconv.lib.core.schedule import MultiFactorSchedule
 from fullconv.lib.core.trainer import Trainer
 

@@ -232,5 +232,6 @@ def test_the_evaluator_is_the_function_with_a_table(tmp_path):
     truth, detections = random_case(np.random.RandomState(5))
     evaluator = SdsEvaluator(truth, CLASSES, 0.3)
     scores = evaluator.evaluate(detections, str(tmp_path))
-    assert scores == evaluate_sds(truth, CLASSES, detections, 0.3) and not list(tmp_path.iterdir())
+    assert scores == evaluate_sds(truth, CLASSES, detections, 0.3)
+    assert {path.name for path in tmp_path.glob("*_det.npz")} == {f"{name}_det.npz" for name in CLASSES[1:]}
     assert evaluator.table(scores) == format_table(scores, CLASSES)

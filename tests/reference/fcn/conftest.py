@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Callable, Dict, NamedTuple
+from typing import Any, Callable, Dict, List, NamedTuple
 
 import mxnet as mx
 import numpy as np
@@ -13,6 +13,7 @@ import pytest
 from fullconv.fcn.symbols import FCN, NETWORKS, network_of
 from fullconv.lib.convert import caffe
 from fullconv.lib.network.caffe.compose import compose
+from tests.reference.fcn.losses import exact_loss
 
 
 class Slim(NamedTuple):
@@ -30,6 +31,11 @@ class Slim(NamedTuple):
     def labels(self) -> Dict[str, np.ndarray]:
         """Recorded label maps (1, 1, H, W) by name."""
         return {h.label: self.arrays[f"label_{h.label}"][None, None].astype(np.float32) for h in self.net.heads}
+
+    def exact_losses(self) -> List[float]:
+        """The loss of every head on the recorded scores and labels, in float64."""
+        pairs = [(self.arrays[f"blob_{h.score}"], self.arrays[f"label_{h.label}"]) for h in self.net.heads]
+        return [exact_loss(score, label, self.net.network.normalization) for score, label in pairs]
 
     def bind(self, symbol: mx.sym.Symbol, inputs: Dict[str, np.ndarray], grad_req: Any = "null"):
         """An executor holding inputs and weights."""

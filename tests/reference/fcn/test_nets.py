@@ -9,6 +9,7 @@ import pytest
 
 from fullconv.lib.convert import caffe
 from fullconv.lib.network.caffe.layer import without
+from tests.reference.fcn.losses import EXACT, RECORDED
 
 
 def test_scores_and_blobs(slim_network, network):
@@ -42,8 +43,9 @@ def test_loss_and_gradients(slim_network, network):
     slim = slim_network(network, dropout=0)
     executor = slim.bind(slim.net.train_symbol(), {**slim.images(), **slim.labels()}, grad_req="write")
     outputs = [output.asnumpy() for output in executor.forward(is_train=True)]
-    for head, loss in zip(slim.net.heads, outputs):
-        np.testing.assert_allclose(loss, slim.arrays[f"blob_{head.loss}"], rtol=1e-5)
+    for head, loss, exact in zip(slim.net.heads, outputs, slim.exact_losses()):
+        np.testing.assert_allclose(loss, exact, rtol=EXACT)
+        np.testing.assert_allclose(loss, slim.arrays[f"blob_{head.loss}"], rtol=RECORDED)
     executor.backward()
     for key in slim.arrays:
         layer = re.fullmatch(r"grad_(\w+)_(\d)_idx", key.replace("-", "_"))

@@ -10,6 +10,7 @@ import numpy as np
 from fullconv.lib.core.trainer import Trainer
 from fullconv.lib.network.caffe import layer as rows
 from fullconv.lib.network.caffe.compose import compose
+from tests.reference.fcn.losses import EXACT, RECORDED
 
 
 def rate(case, step):
@@ -53,8 +54,8 @@ def test_five_steps(fcn_reference, fcn_json):
                 batches, rate(case, step), lambda _, out, losses=losses: losses.append(float(out[0].asscalar()))
             )
             params, where = trainer.get_params()[0], f"{name}, step {step}"
-            np.testing.assert_allclose(losses[-1], arrays[f"{name}_caffe_lastloss"][step], rtol=1e-5, err_msg=where)
-            np.testing.assert_allclose(np.mean(losses), arrays[f"{name}_f64_loss"][step], rtol=1e-5, err_msg=where)
+            np.testing.assert_allclose(losses[-1], arrays[f"{name}_caffe_lastloss"][step], rtol=RECORDED, err_msg=where)
+            np.testing.assert_allclose(np.mean(losses), arrays[f"{name}_f64_loss"][step], rtol=EXACT, err_msg=where)
             for engine in ("caffe", "f64"):
                 for key, ours in (("w", "score_weight"), ("b", "score_bias")):
                     expected = arrays[f"{name}_{engine}_{key}"][step]
