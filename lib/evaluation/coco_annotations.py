@@ -13,7 +13,7 @@ import numpy as np
 from pycocotools import mask as rle_api
 from pycocotools.coco import COCO
 
-from fullconv.lib.dataset.detection.coco_format import find_problems, read_json
+from fullconv.lib.dataset.detection.coco_format import find_problems, read_json, with_box
 from fullconv.lib.evaluation.sanity import EvaluationError, check_categories, check_image_ids
 
 logger = logging.getLogger(__name__)
@@ -59,7 +59,8 @@ def load_ground_truth(
     if problems:
         raise EvaluationError(f"{annotation_file}: {'; '.join(problems[:5])} ({len(problems)} in all)")
     complete = _with_mask if masks else _with_box
-    completed = [complete(a, images[a["image_id"]]) for a in annotations]
+    boxed = [with_box(a, _size(images[a["image_id"]])) for a in annotations]
+    completed = [complete(a, images[a["image_id"]]) for a in boxed]
     completed = [{**a, "id": number, "iscrowd": int(a.get("iscrowd", 0))} for number, a in enumerate(completed, 1)]
     return as_coco(chosen, data["categories"], completed)
 
@@ -71,6 +72,10 @@ def as_coco(images: list[dict[str, Any]], categories: list[dict[str, Any]], anno
     with contextlib.redirect_stdout(io.StringIO()):
         coco.createIndex()
     return coco
+
+
+def _size(image: dict[str, Any]) -> tuple[int, int]:
+    return image["height"], image["width"]
 
 
 def _check_size(image: dict[str, Any], size: tuple[int, int], annotation_file: str) -> None:

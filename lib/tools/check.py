@@ -14,8 +14,9 @@ from collections import Counter
 import numpy as np
 
 from fullconv.lib.dataset.detection.coco_files import find_annotations
-from fullconv.lib.dataset.detection.coco_format import Problem, find_problems, read_json
+from fullconv.lib.dataset.detection.coco_format import find_problems, read_json
 from fullconv.lib.dataset.detection.detection_set import DetectionSet
+from fullconv.lib.dataset.detection.problem import Problem
 from fullconv.lib.dataset.image import read_image
 from fullconv.lib.dataset.image_sets import parse_image_set
 from fullconv.lib.dataset.registry import DETECTION, add_arguments, detection_from

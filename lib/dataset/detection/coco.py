@@ -14,8 +14,9 @@ import numpy as np
 
 from fullconv.lib.dataset.background import BACKGROUND
 from fullconv.lib.dataset.detection.coco_files import ImageFinder, find_annotations
-from fullconv.lib.dataset.detection.coco_format import Problem, clip_box, find_problems, is_usable, read_json
+from fullconv.lib.dataset.detection.coco_format import clip_box, find_problems, is_usable, read_json, with_box
 from fullconv.lib.dataset.detection.detection_set import DetectionSet
+from fullconv.lib.dataset.detection.problem import Problem
 from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.image import image_size
 from fullconv.lib.mask.mask_cache import CachedMasks, cache_path
@@ -75,7 +76,8 @@ class COCO(DetectionSet):
                 f"{path}: the file is {found} (height, width) but image {image['id']} is {size} in "
                 f"{self.annotation_file}: correct the annotations, or replace the file"
             )
-        usable = [record for record in self.annotations[image["id"]] if is_usable(record, size)]
+        records = [with_box(record, size) for record in self.annotations[image["id"]]]
+        usable = [record for record in records if is_usable(record, size)]
         return Entry(
             path,
             image["id"],

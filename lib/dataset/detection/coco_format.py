@@ -1,38 +1,20 @@
 """What a COCO json must hold, checked before anything else touches it.
 
-The C code of pycocotools trusts run-length codes: a wrong one reads or writes outside its memory. So every
-record is checked here, and every complaint names the record, the field and what is wrong with it.
+Every complaint names the record, the field and what is wrong with it.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import os
-from dataclasses import dataclass
-from numbers import Real
 from typing import Any, Callable, Iterable
 
-import numpy as np
-
+from fullconv.lib.dataset.detection.box_and_mask import mask_box
+from fullconv.lib.dataset.detection.box_problems import find_box_problems
+from fullconv.lib.dataset.detection.problem import Problem
+from fullconv.lib.dataset.detection.run_lengths import RLEError, run_lengths
 from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.image import max_pixels
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One complaint: `record` is for example `annotation 12`; a fatal one bars the data set from use."""
-
-    record: str
-    text: str
-    fatal: bool = True
-
-    def __str__(self) -> str:
-        return f"{self.record}: {self.text}"
-
-
-class RLEError(ValueError):
-    """A run-length code that does not describe a mask of its size."""
 
 
 def read_json(path: str) -> dict[str, Any]:
@@ -69,9 +51,18 @@ def find_problems(data: dict[str, Any], masks: bool = True) -> list[Problem]:
     ]
     sizes = {image["id"]: (image["height"], image["width"]) for image in data["images"]}
     categories = {category["id"] for category in data["categories"]}
-    return problems + _check_list(
+    found = _check_list(
         "annotation", data["annotations"], lambda record: _annotation_problems(record, sizes, categories, masks)
     )
+    return problems + found + find_box_problems(_sound(data["annotations"], found, sizes), sizes, masks)
+
+
+def _sound(annotations: list[Any], problems: list[Problem], sizes: dict) -> list[dict[str, Any]]:
+    """The single objects that nothing bars from use, each with its box."""
+    broken = {problem.record for problem in problems if problem.fatal}
+    records = [record for record in annotations if isinstance(record, dict) and _is_id(record.get("id"))]
+    single = [r for r in records if f"annotation {r['id']}" not in broken and not is_crowd(r)]
+    return [with_box(record, sizes[record["image_id"]]) for record in single]
 
 
 def _check_list(kind: str, records: list[Any], check: Callable[[Any], Iterable[tuple[str, bool]]]) -> list[Problem]:
@@ -97,7 +88,8 @@ def _is_id(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    # The comparison is False for what is not finite, and takes whole numbers too long for a float.
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e15
 
 
 def _image_problems(image: dict[str, Any]) -> Iterable[tuple[str, bool]]:
@@ -121,8 +113,10 @@ def _category_problems(category: dict[str, Any]) -> Iterable[tuple[str, bool]]:
 
 
 def _annotation_problems(record: dict, sizes: dict, categories: set, masks: bool) -> Iterable[tuple[str, bool]]:
-    needed = ("image_id", "category_id", "bbox", *(["segmentation"] if masks else []))
-    missing = [field for field in needed if field not in record]
+    needed = ["image_id", "category_id"]
+    needed += ["segmentation"] if masks else []
+    needed += [] if has_box(record) or "segmentation" in record else ["bbox"]
+    missing = [field for field in needed if field == "bbox" or field not in record]
     if missing:
         yield f"fields missing: {', '.join(missing)}: add them", True
         return
@@ -135,10 +129,21 @@ def _annotation_problems(record: dict, sizes: dict, categories: set, masks: bool
     if not _is_id(record["image_id"]) or record["image_id"] not in sizes:
         yield f"field 'image_id' is {record['image_id']!r}, not one of images: correct it", True
         return
-    size = sizes[record["image_id"]]
-    yield from _box_problems(record, size)
-    if masks:
-        yield from _segmentation_problems(record["segmentation"], size)
+    yield from _shape_problems(record, sizes[record["image_id"]], masks)
+
+
+def _shape_problems(record: dict, size: tuple[int, int], masks: bool) -> Iterable[tuple[str, bool]]:
+    """Of mask and box; a missing box is taken from the mask, which then has to be sound whether it is used or not."""
+    found = list(_segmentation_problems(record["segmentation"], size)) if masks or not has_box(record) else []
+    yield from found
+    if has_box(record):
+        yield from _box_problems(record, size)
+    elif not any(fatal for _, fatal in found):
+        box = mask_box(record["segmentation"], size)
+        if box is None:
+            yield "field 'bbox' is missing and the mask has no pixel in the image: remove the annotation", True
+        else:
+            yield from _box_problems({**record, "bbox": box}, size)
 
 
 def _box_problems(record: dict, size: tuple[int, int]) -> Iterable[tuple[str, bool]]:
@@ -173,6 +178,16 @@ def _segmentation_problems(value: Any, size: tuple[int, int]) -> Iterable[tuple[
         yield "field 'segmentation': a polygon of fewer than three points is left out", False
 
 
+def has_box(record: dict[str, Any]) -> bool:
+    """Whether an annotation states a box; null and an empty list count as none."""
+    return record.get("bbox") not in (None, [])
+
+
+def with_box(record: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:
+    """A checked annotation with its box, which is that of the mask where it states none."""
+    return record if has_box(record) else {**record, "bbox": mask_box(record["segmentation"], size)}
+
+
 def clip_box(bbox: list[float], size: tuple[int, int]) -> tuple[float, float, float, float]:
     """COCO x, y, width, height -> x1, y1, x2, y2 with inclusive ends, inside an image of `size` (h, w).
 
@@ -192,45 +207,3 @@ def is_usable(record: dict[str, Any], size: tuple[int, int]) -> bool:
     """Whether an annotation is trained on: a single object with area and a box inside the image."""
     x1, y1, x2, y2 = clip_box(record["bbox"], size)
     return not is_crowd(record) and record.get("area", 1) > 0 and x2 >= x1 and y2 >= y1
-
-
-def run_lengths(code: dict[str, Any], size: tuple[int, int]) -> np.ndarray:
-    """Runs (k,) int64 of a COCO run-length code, plain or compressed, of an image of `size` (h, w).
-
-    Raises RLEError unless they describe exactly that many pixels.
-    """
-    if code.get("size") != list(size):
-        raise RLEError(f"size {code.get('size')!r} is not the image's [height, width] {list(size)}")
-    counts = code.get("counts")
-    if isinstance(counts, (str, bytes)):
-        runs = _decompress(counts)
-    elif isinstance(counts, list) and all(isinstance(n, int) and 0 <= n <= size[0] * size[1] for n in counts):
-        runs = np.array(counts, np.int64)
-    else:
-        raise RLEError("counts must be a list of numbers >= 0 within the image, or a compressed string")
-    if np.any(runs < 0) or runs.sum() != size[0] * size[1]:
-        raise RLEError(f"counts sum to {runs.sum()}, or are negative; height x width is {size[0] * size[1]}")
-    return runs
-
-
-def _decompress(text: str | bytes) -> np.ndarray:
-    """Run lengths of COCO's compressed code.
-
-    A number has 5 bits per character from chr(48) on, bit 5 says that more follow; from the fourth run on,
-    numbers are differences to the run two before.
-    """
-    data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-    codes = np.frombuffer(data, np.uint8).astype(np.int64) - 48
-    ends = np.flatnonzero((codes & 0x20) == 0)
-    if not len(codes) or codes.min() < 0 or codes.max() > 63 or not len(ends) or ends[-1] != len(codes) - 1:
-        raise RLEError("counts is not a compressed run-length string: cut off, or foreign characters")
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    lengths = ends - starts + 1
-    if lengths.max() > 7:
-        raise RLEError("counts holds a run longer than any image")
-    digit = np.arange(len(codes)) - np.repeat(starts, lengths)
-    values = np.add.reduceat((codes & 0x1F) << (5 * digit), starts)
-    values -= np.where(codes[ends] & 0x10, np.int64(1) << (5 * lengths), 0)
-    runs = values.copy()
-    runs[1::2], runs[2::2] = np.cumsum(values[1::2]), np.cumsum(values[2::2])
-    return runs

@@ -146,7 +146,7 @@ def test_bad_annotations(write, data, changes, text):
         write(data)
 
 
-@pytest.mark.parametrize("field", ["image_id", "category_id", "bbox", "segmentation"])
+@pytest.mark.parametrize("field", ["image_id", "category_id", "segmentation"])
 def test_missing_fields(write, data, field):
     del data["annotations"][1][field]
     with pytest.raises(DatasetError, match=rf"own\.json: annotation 2: fields missing: {field}: add them"):
