@@ -14,7 +14,7 @@ import numpy as np
 
 from fullconv.lib.dataset.background import BACKGROUND
 from fullconv.lib.dataset.detection.coco_files import ImageFinder, find_annotations
-from fullconv.lib.dataset.detection.coco_format import clip_box, find_problems, is_usable, read_json, with_box
+from fullconv.lib.dataset.detection.coco_format import clip_box, find_problems, in_order, is_usable, read_json, with_box
 from fullconv.lib.dataset.detection.detection_set import DetectionSet
 from fullconv.lib.dataset.detection.problem import Problem
 from fullconv.lib.dataset.errors import DatasetError
@@ -49,14 +49,14 @@ class COCO(DetectionSet):
         self.annotation_file = find_annotations(path, image_set)
         data = read_json(self.annotation_file)
         _refuse(self.annotation_file, find_problems(data, masks))
-        categories = sorted(data["categories"], key=lambda category: category["id"])
-        self.category_ids = [category["id"] for category in categories]
+        names = {category["id"]: category["name"] for category in data["categories"]}
+        self.category_ids = in_order(names)
         self._class_of = {category_id: index + 1 for index, category_id in enumerate(self.category_ids)}
         self.images = data["images"][:limit]
         self.annotations: dict[Any, list[dict[str, Any]]] = defaultdict(list)
         for annotation in data["annotations"]:
             self.annotations[annotation["image_id"]].append(annotation)
-        classes = [BACKGROUND] + [category["name"] for category in categories]
+        classes = [BACKGROUND, *(names[category_id] for category_id in self.category_ids)]
         ids = [image["id"] for image in self.images]
         super().__init__("COCO_" + os.path.basename(image_set), classes, ids, limit)
         self.cache_folder = os.path.join(root_path, "cache", "masks", "coco_" + os.path.basename(image_set))

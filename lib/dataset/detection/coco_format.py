@@ -41,6 +41,7 @@ def find_problems(data: dict[str, Any], masks: bool = True) -> list[Problem]:
     """
     problems = _check_list("image", data["images"], _image_problems)
     problems += _check_list("category", data["categories"], _category_problems)
+    problems += [*_mixed("images", data["images"]), *_mixed("categories", data["categories"])]
     if problems:
         return problems  # annotations refer to both lists
     names = [category["name"] for category in data["categories"]]
@@ -83,6 +84,29 @@ def _check_list(kind: str, records: list[Any], check: Callable[[Any], Iterable[t
     return problems
 
 
+def _mixed(what: str, records: list[Any]) -> Iterable[Problem]:
+    """Numbers and text among the ids: they have no order, and whether 1 is "1" nobody can tell."""
+    ids = [record.get("id") for record in records if isinstance(record, dict)]
+    texts, numbers = [i for i in ids if isinstance(i, str)], [i for i in ids if isinstance(i, int)]
+    if texts and numbers:
+        yield Problem(
+            what, f"ids are both numbers and text, as {numbers[0]!r} and {texts[0]!r}: make all of them numbers"
+        )
+
+
+def in_order(ids: Iterable[int | str]) -> list[int | str]:
+    """Ids of one type, ascending: numbers and texts of digits by value, other texts by their letters."""
+    known = list(ids)
+    by_value = all(not isinstance(i, str) or i.isdecimal() for i in known)
+    return sorted(known, key=lambda i: (int(i), str(i))) if by_value else sorted(known, key=str)
+
+
+def _unknown(value: Any, known: Iterable[Any], field: str, of: str) -> str:
+    """The complaint about a reference to a record that does not exist."""
+    hint = f", whose ids are {'numbers' if isinstance(value, str) else 'text'}" if str(value) in map(str, known) else ""
+    return f"field {field!r} is {value!r}, not one of {of}{hint}: correct it"
+
+
 def _is_id(value: Any) -> bool:
     return isinstance(value, (int, str)) and not isinstance(value, bool)
 
@@ -121,13 +145,13 @@ def _annotation_problems(record: dict, sizes: dict, categories: set, masks: bool
         yield f"fields missing: {', '.join(missing)}: add them", True
         return
     if not _is_id(record["category_id"]) or record["category_id"] not in categories:
-        yield f"field 'category_id' is {record['category_id']!r}, not one of categories: correct it", True
+        yield _unknown(record["category_id"], categories, "category_id", "categories"), True
     if record.get("iscrowd", 0) not in (0, 1):
         yield f"field 'iscrowd' is {record['iscrowd']!r}: make it 0 or 1", True
     if not _is_number(record.get("area", 1)):
         yield f"field 'area' is {record['area']!r}: give the area of the mask in pixels", True
     if not _is_id(record["image_id"]) or record["image_id"] not in sizes:
-        yield f"field 'image_id' is {record['image_id']!r}, not one of images: correct it", True
+        yield _unknown(record["image_id"], sizes, "image_id", "images"), True
         return
     yield from _shape_problems(record, sizes[record["image_id"]], masks)
 

@@ -92,6 +92,41 @@ def test_optional_fields(write, data):
     assert len(write(data).entries()[0].boxes) == 2
 
 
+def _with_text_ids(data, kinds=("images", "categories")):
+    for kind, field in (("images", "image_id"), ("categories", "category_id")):
+        if kind in kinds:
+            for record in data[kind]:
+                record["id"] = str(record["id"])
+            for record in data["annotations"]:
+                record[field] = str(record[field])
+    return data
+
+
+def test_text_ids(write, data):
+    dataset = write(_with_text_ids(data))
+    assert dataset.classes[1:] == ["cat", "dog"] and dataset.category_ids == ["7", "30"], "by value, not by letters"
+    assert dataset.image_ids == ["1", "9"] and dataset.entries()[0].classes.tolist() == [1, 2]
+    data["categories"][1]["id"] = "a"
+    data["annotations"] = []
+    assert write(data).category_ids == ["30", "a"]
+
+
+@pytest.mark.parametrize("kind", ["images", "categories"])
+def test_mixed_ids_are_refused(write, data, kind):
+    data[kind][0]["id"] = str(data[kind][0]["id"])
+    with pytest.raises(DatasetError, match=rf"{kind}: ids are both numbers and text, as \d+ and '\d+': make all"):
+        write(data)
+
+
+def test_a_reference_of_another_type_is_named(write, data):
+    data["annotations"][0]["category_id"] = "7"
+    with pytest.raises(DatasetError, match="'category_id' is '7', not one of categories, whose ids are numbers"):
+        write(data)
+    data["annotations"][0].update(category_id=7, image_id="9")
+    with pytest.raises(DatasetError, match="'image_id' is '9', not one of images, whose ids are numbers"):
+        write(data)
+
+
 def test_subset_and_join(write, data):
     dataset = write(data, "own[:1]+own")
     assert dataset.image_ids == [1, 1, 9] and dataset.name == "COCO_own_first1+COCO_own"
