@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 
-from fullconv.lib.dataset.background import is_background
+from fullconv.lib.dataset.class_list import object_names
 from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.image import open_picture
 from fullconv.lib.dataset.mat_file import read_field
@@ -51,13 +51,9 @@ def _read_png(path: str) -> np.ndarray:
 
 
 def read_object_classes(folder: str) -> list[str]:
-    """Names of the classes of objects: those of <folder>/classes.txt, one a line, where it is, else VOC's 20.
+    """Names of the classes of objects: those of <folder>/classes.txt where it is (see class_list), else VOC's 20.
 
-    A first line that means the background is left out.
+    Raises DatasetError: a list that cannot be right.
     """
     path = os.path.join(folder, "classes.txt")
-    if not os.path.isfile(path):
-        return list(VOC_CLASSES)
-    with open(path) as file:
-        names = [line.strip() for line in file if line.strip()]
-    return names[1:] if names and is_background(names[0]) else names
+    return object_names(path) if os.path.isfile(path) else list(VOC_CLASSES)

@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 
 from fullconv.lib.dataset.background import BACKGROUND
+from fullconv.lib.dataset.detection.coco_classes import no_classes
 from fullconv.lib.dataset.detection.coco_files import ImageFinder, find_annotations
 from fullconv.lib.dataset.detection.coco_format import clip_box, find_problems, in_order, is_usable, read_json, with_box
 from fullconv.lib.dataset.detection.detection_set import DetectionSet
 from fullconv.lib.dataset.detection.problem import Problem
 from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.image import image_size
+from fullconv.lib.dataset.notice import say_once
 from fullconv.lib.mask.mask_cache import CachedMasks, cache_path
 from fullconv.lib.mask.polygon import segmentation_to_mask
 from fullconv.lib.structures.entry import Entry
@@ -50,11 +52,16 @@ class COCO(DetectionSet):
         data = read_json(self.annotation_file)
         _refuse(self.annotation_file, find_problems(data, masks))
         names = {category["id"]: category["name"] for category in data["categories"]}
-        self.category_ids = in_order(names)
+        left_out = no_classes(data)
+        for reason in left_out.values():
+            say_once(f"{self.annotation_file}: {reason}")
+        self.category_ids = in_order(key for key in names if key not in left_out)
         self._class_of = {category_id: index + 1 for index, category_id in enumerate(self.category_ids)}
         self.images = data["images"][:limit]
         self.annotations: dict[Any, list[dict[str, Any]]] = defaultdict(list)
         for annotation in data["annotations"]:
+            if annotation["category_id"] in left_out:
+                continue
             self.annotations[annotation["image_id"]].append(annotation)
         classes = [BACKGROUND, *(names[category_id] for category_id in self.category_ids)]
         ids = [image["id"] for image in self.images]

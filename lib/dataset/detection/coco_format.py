@@ -11,19 +11,19 @@ from typing import Any, Callable, Iterable
 
 from fullconv.lib.dataset.detection.box_and_mask import mask_box
 from fullconv.lib.dataset.detection.box_problems import find_box_problems
+from fullconv.lib.dataset.detection.coco_classes import no_classes
 from fullconv.lib.dataset.detection.problem import Problem
 from fullconv.lib.dataset.detection.run_lengths import RLEError, run_lengths
 from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.image import max_pixels
+from fullconv.lib.dataset.text_files import read_text
 
 
 def read_json(path: str) -> dict[str, Any]:
     """The object in an annotation file, its records unchecked. Raises DatasetError naming the file."""
+    text = read_text(path, "annotation file")
     try:
-        with open(path, encoding="utf-8") as file:
-            data = json.load(file)
-    except FileNotFoundError:
-        raise DatasetError(f"{path}: no such annotation file: check dataset_path and image_set") from None
+        data = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path}: not a JSON file ({error}): export it again") from error
     if not isinstance(data, dict):
@@ -44,18 +44,27 @@ def find_problems(data: dict[str, Any], masks: bool = True) -> list[Problem]:
     problems += [*_mixed("images", data["images"]), *_mixed("categories", data["categories"])]
     if problems:
         return problems  # annotations refer to both lists
-    names = [category["name"] for category in data["categories"]]
-    problems += [
-        Problem(f"category {c['id']}", f"name {c['name']!r} is used twice: rename one")
-        for i, c in enumerate(data["categories"])
-        if c["name"] in names[:i]
-    ]
+    problems += _name_problems(data)
     sizes = {image["id"]: (image["height"], image["width"]) for image in data["images"]}
     categories = {category["id"] for category in data["categories"]}
     found = _check_list(
         "annotation", data["annotations"], lambda record: _annotation_problems(record, sizes, categories, masks)
     )
     return problems + found + find_box_problems(_sound(data["annotations"], found, sizes), sizes, masks)
+
+
+def _name_problems(data: dict[str, Any]) -> Iterable[Problem]:
+    """Of the names of classes taken together."""
+    left_out = no_classes(data)
+    names: set[str] = set()
+    for category in data["categories"]:
+        if category["id"] in left_out:
+            continue
+        if category["name"] in names:
+            yield Problem(f"category {category['id']}", f"name {category['name']!r} is used twice: rename one")
+        names.add(category["name"])
+    if not names:
+        yield Problem("categories", "there is no class of objects among them: add one")
 
 
 def _sound(annotations: list[Any], problems: list[Problem], sizes: dict) -> list[dict[str, Any]]:

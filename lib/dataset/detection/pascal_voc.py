@@ -22,6 +22,7 @@ from fullconv.lib.dataset.background import BACKGROUND
 from fullconv.lib.dataset.detection.detection_set import DetectionSet
 from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.image import image_size
+from fullconv.lib.dataset.text_files import read_lines
 from fullconv.lib.dataset.voc_files import read_map, read_object_classes
 from fullconv.lib.mask.instance_map import VOID, instance_ids, instance_masks, mask_boxes
 from fullconv.lib.mask.mask_cache import CachedMasks, cache_path
@@ -114,10 +115,7 @@ def instance_classes(instances: np.ndarray, classes: np.ndarray, num_classes: in
 
 def _read_image_ids(data_path: str, image_set: str) -> list[str]:
     path = os.path.join(data_path, "ImageSets", "Main", image_set + ".txt")
-    if not os.path.isfile(path):
-        raise DatasetError(f"{path}: no such image list: check dataset_path and image_set")
-    with open(path) as file:
-        ids = [line.split()[0] for line in file if line.strip()]
+    ids = [line.split()[0] for line in read_lines(path, "image list")]
     if not ids:
         raise DatasetError(f"{path}: the image list is empty: write one image id per line")
     if len(set(ids)) != len(ids):

@@ -17,6 +17,7 @@ from typing import Sequence
 
 import numpy as np
 
+from fullconv.lib.dataset.class_list import label_names
 from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.segmentation.base import ILSVRC_MEAN, SegmentationSet
 from fullconv.lib.dataset.segmentation.label_files import (
@@ -24,7 +25,6 @@ from fullconv.lib.dataset.segmentation.label_files import (
     Palette,
     read_label_png,
     read_list,
-    read_names,
     read_palette,
 )
 
@@ -49,7 +49,7 @@ class FolderSegmentation(SegmentationSet):
         self.path, self.void = path, tuple(void)
         pairs = self._read_pairs(split)
         self.palette = self._read_palette(palette)
-        classes = self.palette.classes if self.palette else read_names(os.path.join(path, "classes.txt"))
+        classes = self.palette.classes if self.palette else label_names(os.path.join(path, "classes.txt"))
         self.images, self.labels = zip(*pairs)
         ids, means = _unique_ids(self.images), {"data": ILSVRC_MEAN}
         super().__init__(f"{self.kind}_{split}", ids, {"label": classes}, means, limit)

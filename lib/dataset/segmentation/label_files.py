@@ -17,6 +17,7 @@ from PIL import Image
 from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.image import open_picture
 from fullconv.lib.dataset.mat_file import MatError, read_variable
+from fullconv.lib.dataset.text_files import read_lines, read_text
 
 VOID = 255
 INDEX_MODES = ("P", "L", "I;16", "I")
@@ -46,7 +47,7 @@ def read_palette(path: str) -> Palette:
     colours: list[tuple[int, ...]] = []
     labels: list[int] = []
     classes: list[str] = []
-    for number, line in enumerate(_lines(path, "palette file"), 1):
+    for number, line in enumerate(read_text(path, "palette file").splitlines(), 1):
         line = re.sub(r"(^|\s)#.*", "", line).strip()
         if not line:
             continue
@@ -153,36 +154,12 @@ def read_label_mat(path: str, field: str, size: Sequence[int]) -> np.ndarray:
     return labels.astype(np.int64)
 
 
-def read_names(path: str) -> list[str]:
-    """Class names, one per line, a leading number as in `12: name` dropped.
-
-    Raises DatasetError: missing or empty file, or a name twice.
-    """
-    names = [re.sub(r"^\d+\s*:\s*", "", line.strip()) for line in _lines(path, "class list") if line.strip()]
-    if not names:
-        raise DatasetError(f"{path}: the class list is empty: write one name per line")
-    if len(set(names)) != len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise DatasetError(f"{path}: class {twice!r} is listed twice: rename one")
-    return names
-
-
 def read_list(path: str) -> list[str]:
     """The lines of a split list, blank ones dropped. DatasetError: missing, empty, or a line twice."""
-    lines = [line.strip() for line in _lines(path, "split list") if line.strip()]
+    lines = read_lines(path, "split list")
     if not lines:
         raise DatasetError(f"{path}: the split list is empty: write one image id per line")
     if len(set(lines)) != len(lines):
         twice = next(line for line, count in Counter(lines).items() if count > 1)
         raise DatasetError(f"{path}: {twice} is listed twice: remove one")
     return lines
-
-
-def _lines(path: str, what: str) -> list[str]:
-    if not os.path.isfile(path):
-        raise DatasetError(f"{path}: no such {what}: check dataset_path and image_set")
-    try:
-        with open(path, encoding="utf-8-sig") as file:
-            return file.read().splitlines()
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path}: the {what} is not UTF-8 text ({error})") from error

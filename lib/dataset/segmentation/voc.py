@@ -18,12 +18,11 @@ from typing import Sequence
 
 import numpy as np
 
-from fullconv.lib.dataset.background import is_background
 from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.segmentation.base import ILSVRC_MEAN, SegmentationSet
-from fullconv.lib.dataset.segmentation.label_files import read_label_png, read_list, read_names
+from fullconv.lib.dataset.segmentation.label_files import read_label_png, read_list
 from fullconv.lib.dataset.shapes import writer as drawn
-from fullconv.lib.dataset.voc_files import VOC_CLASSES, read_map
+from fullconv.lib.dataset.voc_files import read_map, read_object_classes
 
 
 class VOCSegmentation(SegmentationSet):
@@ -43,7 +42,9 @@ class VOCSegmentation(SegmentationSet):
         lists = [os.path.join(path, folder, f"{split}.txt") for folder in self.lists]
         ids = read_list(next((file for file in lists if os.path.isfile(file)), lists[0]))
         means = {"data": ILSVRC_MEAN}
-        super().__init__(f"{self.kind}_{split}", ids, {"label": _classes(path)}, means, limit)
+        super().__init__(
+            f"{self.kind}_{split}", ids, {"label": ["background", *read_object_classes(path)]}, means, limit
+        )
 
     def image_file(self, index: int, name: str = "data") -> str:
         return self._find(index, "image", [(folder, end) for folder in self.images for end in (".jpg", ".png")])
@@ -97,10 +98,3 @@ class TexturedShapesSegmentation(ShapesSegmentation):
 
     kind = "textured_shapes"
     cues = True
-
-
-def _classes(path: str) -> list[str]:
-    """Background and the names of classes.txt, or of VOC."""
-    file = os.path.join(path, "classes.txt")
-    names = read_names(file) if os.path.isfile(file) else list(VOC_CLASSES)
-    return names if is_background(names[0]) else ["background", *names]

@@ -127,6 +127,42 @@ def test_a_reference_of_another_type_is_named(write, data):
         write(data)
 
 
+@pytest.mark.parametrize("name", ["background", "_background_", "__background__", "__ignore__"])
+def test_categories_that_are_no_objects_are_left_out(write, data, name, caplog):
+    data["categories"].append({"id": 1, "name": name})
+    data["annotations"].append(_annotation(4, category_id=1))
+    dataset = write(data)
+    assert dataset.classes[1:] == ["cat", "dog"] and len(dataset.entries()[0].boxes) == 2
+    assert f"category 1 ({name!r}) means" in caplog.text and "left out with its 1 annotations" in caplog.text
+
+
+def test_the_root_of_roboflow_is_left_out(write, data, caplog):
+    for category in data["categories"]:
+        category["supercategory"] = "cat"
+    data["categories"].append({"id": 0, "name": "cat", "supercategory": "none"})
+    assert write(data).category_ids == [7, 30] and "category 0 ('cat') is above all others" in caplog.text
+    data["annotations"].append(_annotation(4, category_id=0))
+    with pytest.raises(DatasetError, match="name 'cat' is used twice"):
+        write(data)
+
+
+def test_no_class_at_all(write, data):
+    data.update(categories=[{"id": 0, "name": "background"}], annotations=[])
+    with pytest.raises(DatasetError, match="categories: there is no class of objects among them"):
+        write(data)
+
+
+@pytest.mark.parametrize("encoding, message", [("utf-8-sig", None), ("utf-16", "annotation file is UTF-16 text")])
+def test_byte_order_marks(write, data, encoding, message):
+    write(data)
+    (write.folder / "annotations" / "own.json").write_text(json.dumps(data), encoding=encoding)
+    if message is None:
+        assert len(detection_set("coco", "own", dataset_path=str(write.folder))) == 2
+    else:
+        with pytest.raises(DatasetError, match=message + ".*save it as UTF-8"):
+            detection_set("coco", "own", dataset_path=str(write.folder))
+
+
 def test_subset_and_join(write, data):
     dataset = write(data, "own[:1]+own")
     assert dataset.image_ids == [1, 1, 9] and dataset.name == "COCO_own_first1+COCO_own"
