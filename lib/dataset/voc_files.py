@@ -39,7 +39,9 @@ def _read_mat(path: str, field: str) -> np.ndarray:
     if labels.dtype.kind not in "ui":
         if labels.dtype.kind != "f" or not np.array_equal(labels, np.floor(labels)):
             raise ValueError(f"Segmentation holds {labels.dtype}, not integers")
-        labels = labels.astype(np.int64)
+        # Written without a type, numbers say themselves how wide they are: in 8 bits 255 is void.
+        narrow = labels.size and 0 <= labels.min() <= labels.max() <= 255
+        labels = labels.astype(np.uint8 if narrow else np.int64)
     return labels
 
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from fullconv.lib.structures.entry import Masks
 
-VERSION = b"1"  # change it when the meaning of a cache file changes
+VERSION = b"2"  # change it when the meaning of a cache file changes
 MEMORY_BYTES = 256 * 2**20
 
 _hickle_lock = threading.Lock()  # hickle's type tables are not made for threads

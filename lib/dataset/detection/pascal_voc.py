@@ -6,7 +6,9 @@
                        SegmentationObject/<id>.png, SegmentationClass/<id>.png     where there is no .mat
     <devkit>/VOC<year>/classes.txt                       class names, where they are not the 20 of VOC
 
-Both maps are (h, w): instance ids and class ids per pixel; 0 is background and 255 is void.
+Both maps are (h, w): instance ids and class ids per pixel; 0 is background, and 255 is void in maps of 8 bits. In wider
+ones, for more than 254 objects or classes, 255 is an id as any other, and nothing is void. MATLAB's double, which it
+takes for any numbers, counts as 8 bits while no number is above 255.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.image import image_size
 from fullconv.lib.dataset.text_files import read_lines
 from fullconv.lib.dataset.voc_files import read_map, read_object_classes
-from fullconv.lib.mask.instance_map import VOID, instance_ids, instance_masks, mask_boxes
+from fullconv.lib.mask.instance_map import VOID, has_void, instance_ids, instance_masks, mask_boxes
 from fullconv.lib.mask.mask_cache import CachedMasks, cache_path
 from fullconv.lib.structures.entry import Entry
 
@@ -95,10 +97,11 @@ class InstanceFile:
 
 def instance_classes(instances: np.ndarray, classes: np.ndarray, num_classes: int, path: str) -> np.ndarray:
     """Class (n,) int32 of every instance, ascending ids. Raises DatasetError unless it is one, and known."""
+    _check_void(instances, classes, path)
     result = []
     for instance in instance_ids(instances):
         found = np.unique(classes[instances == instance])
-        found = found[found != VOID]
+        found = found[found != VOID] if has_void(classes) else found
         if len(found) != 1:
             raise DatasetError(
                 f"{path}: the pixels of instance {instance} have classes {found.tolist()} in the class map, "
@@ -111,6 +114,22 @@ def instance_classes(instances: np.ndarray, classes: np.ndarray, num_classes: in
             )
         result.append(found[0])
     return np.array(result, np.int32)
+
+
+def _check_void(instances: np.ndarray, classes: np.ndarray, path: str) -> None:
+    """DatasetError where 255 means void in one of the maps and an object in the other."""
+    found = np.unique(classes[instances == VOID]).tolist()
+    void = has_void(instances)
+    if not void and found == [VOID] and has_void(classes):
+        raise DatasetError(
+            f"{path}: 255 is an object in a map of {8 * instances.dtype.itemsize} bits, but its pixels are void in the "
+            "class map: save the map with 8 bits, where 255 is void, or make them 0"
+        )
+    if void and len(found) == 1 and found[0] not in (0, VOID):
+        raise DatasetError(
+            f"{path}: 255 is void in a map of 8 bits, but its pixels are of class {found[0]} in the class map: number "
+            "the objects of every image from 1 to 254, or save the map with 16 bits"
+        )
 
 
 def _read_image_ids(data_path: str, image_set: str) -> list[str]:

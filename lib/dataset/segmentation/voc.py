@@ -23,6 +23,7 @@ from fullconv.lib.dataset.segmentation.base import ILSVRC_MEAN, SegmentationSet
 from fullconv.lib.dataset.segmentation.label_files import read_label_png, read_list
 from fullconv.lib.dataset.shapes import writer as drawn
 from fullconv.lib.dataset.voc_files import read_map, read_object_classes
+from fullconv.lib.mask.instance_map import VOID, has_void
 
 
 class VOCSegmentation(SegmentationSet):
@@ -53,9 +54,18 @@ class VOCSegmentation(SegmentationSet):
         return self._find(index, "label", self.labels)
 
     def read_instances(self, index: int) -> np.ndarray:
-        """(h, w) integer instance ids, 0 background, 255 void. Raises DatasetError as `read_label`."""
+        """(h, w) uint8 instance ids, 0 background, 255 void.
+
+        Raises DatasetError as `read_label`, and for a map with more objects than 8 bits hold beside void.
+        """
         path = self._find(index, "instance map", self.instances)
-        return read_map(path, "GTinst", self.size(index))
+        instances = read_map(path, "GTinst", self.size(index))
+        if not has_void(instances) and instances.size and not 0 <= instances.min() <= instances.max() < VOID:
+            raise DatasetError(
+                f"{path}: instance ids go from {instances.min()} to {instances.max()}: 8 bits hold 1 to 254, and 255 "
+                "is void: number the objects of every image from 1"
+            )
+        return instances.astype(np.uint8)
 
     def _find(self, index: int, what: str, places: Sequence[tuple[str, str]]) -> str:
         image_id = self.image_ids[index]

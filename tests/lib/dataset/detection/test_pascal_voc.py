@@ -246,3 +246,55 @@ def test_perfect_boxes_score_one(kit, tmp_path):
     result = evaluator.evaluate(perfect(dataset, False), str(tmp_path))
     assert result["mAP@0.5"] == pytest.approx(1) and result["mAP@0.5 (11 points)"] == pytest.approx(1)
     assert "2 of 20 classes have objects" in evaluator.table(result)
+
+
+def _numbered(count, kind):
+    """Objects 1 to count, a pixel each, and their classes."""
+    instances = np.zeros((H, W), kind)
+    instances.flat[: 3 * count : 3] = np.arange(1, count + 1)
+    return instances, (instances > 0).astype(np.uint8)
+
+
+@pytest.mark.parametrize("form", ["png", "mat"])
+def test_object_255_of_a_map_with_16_bits(kit, form):
+    instances, classes = _numbered(300, np.uint16)
+    if form == "png":
+        for folder, labels in (("inst", instances), ("cls", classes)):
+            (kit.voc / folder / "one.mat").unlink()
+            Image.fromarray(labels).save(kit.voc / folder / "one.png")
+    else:
+        kit.write("one", instances, classes)
+    entry = kit.build().read_entry(0)
+    assert len(entry.boxes) == 300 and entry.read_masks().sum() == 300
+    assert entry.boxes[254].tolist() == [762 % W, 762 // W] * 2
+
+
+def test_void_in_a_map_with_16_bits_is_refused(kit):
+    instances = _instances()
+    kit.write("one", instances.astype(np.uint16), _classes(instances))
+    with pytest.raises(
+        DatasetError, match="255 is an object in a map of 16 bits, but its pixels are void in the class"
+    ):
+        kit.build().read_entry(0)
+
+
+def test_class_255_of_a_map_with_16_bits(kit):
+    (kit.voc / "classes.txt").write_text("\n".join(f"c{i}" for i in range(1, 301)))
+    instances = np.where(_instances() == 1, 1, 0).astype(np.uint8)
+    kit.write("one", instances, instances.astype(np.uint16) * 255)
+    assert kit.build().read_entry(0).classes.tolist() == [255]
+    kit.write("one", instances, instances.astype(np.uint16) * 301)
+    with pytest.raises(DatasetError, match="instance 1 has class id 301, known are 1 to 300"):
+        kit.build().read_entry(0)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.float64])
+def test_object_255_of_a_map_with_8_bits_is_refused(kit, kind):
+    kit.write("one", *_numbered(255, kind))
+    with pytest.raises(DatasetError, match="255 is void in a map of 8 bits, but its pixels are of class 1"):
+        kit.build().read_entry(0)
+
+
+def test_doubles_above_255_have_no_void(kit):
+    kit.write("one", *_numbered(256, np.float64))
+    assert len(kit.build().read_entry(0).boxes) == 256

@@ -321,3 +321,17 @@ def test_real_voc_labels(data_dir, tmp_path):
     for index, image_id in enumerate(dataset.image_ids):
         with Image.open(sample / "SegmentationClass" / f"{image_id}.png") as stored:
             assert np.array_equal(dataset.read_label(index), np.array(stored))
+
+
+def test_instances_that_8_bits_do_not_hold_are_refused(tmp_path):
+    write_voc(tmp_path, [label_map()])
+    dataset = segmentation_set("voc", "val", dataset_path=str(tmp_path))
+    for value, message in ((254, None), (255, "instance ids go from 0 to 255: 8 bits hold"), (256, "from 0 to 256")):
+        write_png(tmp_path / "SegmentationObject" / "im0.png", label_map().astype(np.uint16) * value)
+        if message is None:
+            assert dataset.read_instances(0).max() == value
+        else:
+            with pytest.raises(DatasetError, match=message):
+                dataset.read_instances(0)
+    write_png(tmp_path / "SegmentationObject" / "im0.png", label_map(255))
+    assert dataset.read_instances(0).max() == 255, "void"
