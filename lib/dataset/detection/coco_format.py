@@ -6,7 +6,6 @@ Every complaint names the record, the field and what is wrong with it.
 from __future__ import annotations
 
 import json
-import os
 from typing import Any, Callable, Iterable
 
 from fullconv.lib.dataset.detection.box_and_mask import mask_box
@@ -129,7 +128,7 @@ def _image_problems(image: dict[str, Any]) -> Iterable[tuple[str, bool]]:
     name = image.get("file_name")
     if not isinstance(name, str) or not name:
         yield f"field 'file_name' is {name!r}: give the image file", True
-    elif os.path.isabs(name) or ".." in name.replace("\\", "/").split("/"):
+    elif ".." in name.replace("\\", "/").split("/"):
         yield f"field 'file_name' is {name!r}: make it relative to the image folder, without ..", True
     size: list[Any] = [image.get("height"), image.get("width")]
     for field, value in zip(("height", "width"), size):

@@ -134,7 +134,7 @@ def _check_void(instances: np.ndarray, classes: np.ndarray, path: str) -> None:
 
 def _read_image_ids(data_path: str, image_set: str) -> list[str]:
     path = os.path.join(data_path, "ImageSets", "Main", image_set + ".txt")
-    ids = [line.split()[0] for line in read_lines(path, "image list")]
+    ids = [line.split()[0].replace("\\", "/") for line in read_lines(path, "image list")]
     if not ids:
         raise DatasetError(f"{path}: the image list is empty: write one image id per line")
     if len(set(ids)) != len(ids):

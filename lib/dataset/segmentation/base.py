@@ -12,8 +12,8 @@ import numpy as np
 
 from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.image import image_size, open_picture, read_image
-from fullconv.lib.dataset.image_sets import ImageSet, Parts
-from fullconv.lib.dataset.segmentation.label_files import VOID
+from fullconv.lib.dataset.image_sets import ImageSet, Parts, check_ids, unique_ids
+from fullconv.lib.dataset.segmentation.label_files import VOID, Palette
 
 ILSVRC_MEAN = np.array([104.00699, 116.66877, 122.67892])
 """B, G, R; float64, so that it is subtracted in float64, as the original's VOC layers do."""
@@ -24,8 +24,10 @@ class SegmentationSet(ImageSet):
 
     name, image_ids, limit: see ImageSet. tasks: class names per task, class 0 first. means: per input, what to
     subtract, in the input's channel order; the dtype is the precision of the subtraction, which is the original's and
-    differs between its sets.
+    differs between its sets. palette: of labels that are colour-coded.
     """
+
+    palette: Palette | None = None
 
     def __init__(
         self,
@@ -36,6 +38,7 @@ class SegmentationSet(ImageSet):
         limit: int | None = None,
     ) -> None:
         super().__init__(name, image_ids, limit)
+        check_ids(self.name, self.image_ids)
         self.tasks = {task: list(classes) for task, classes in tasks.items()}
         self.means = dict(means)
         for task, classes in self.tasks.items():
@@ -90,19 +93,27 @@ class SegmentationSet(ImageSet):
         check_range(path, labels, len(self.tasks[task]))
         return labels.astype(np.uint8)
 
+    def read_instances(self, index: int) -> np.ndarray:
+        """(h, w) uint8 instance ids, 0 background, 255 void. Raises DatasetError as `read_label`, or if it has none."""
+        raise DatasetError(f"{self.name} has no instance maps: leave --instances out")
+
     def _check_name(self, name: str, known: Mapping[str, Any], what: str) -> None:
         if name not in known:
             raise DatasetError(f"{self.name} has no {what} {name!r}: it has {', '.join(known)}")
 
 
 class JoinedSegmentation(SegmentationSet):
-    """Several sets of one kind, one after the other: what `train+val` means."""
+    """Several sets of one kind, one after the other: what `train+val` means.
+
+    Images of equal ids get other ones, as predictions are called after them.
+    """
 
     def __init__(self, parts: Sequence[SegmentationSet]) -> None:
         joined, first = Parts(parts), parts[0]
         if any(part.tasks != first.tasks or part.inputs != first.inputs for part in parts):
             raise DatasetError(f"{joined.name}: sets with different classes cannot be joined")
-        super().__init__(joined.name, joined.image_ids, first.tasks, first.means)
+        super().__init__(joined.name, unique_ids(joined.image_ids), first.tasks, first.means)
+        self.palette = first.palette
         self.parts, self._at = joined.parts, joined.at
 
     def image_file(self, index: int, name: str = "data") -> str:
@@ -116,6 +127,10 @@ class JoinedSegmentation(SegmentationSet):
     def read_label(self, index: int, task: str = "label", check: bool = True) -> np.ndarray:
         part, place = self._at(index)
         return part.read_label(place, task, check)
+
+    def read_instances(self, index: int) -> np.ndarray:
+        part, place = self._at(index)
+        return part.read_instances(place)
 
 
 def check_range(path: str, labels: np.ndarray, num_classes: int) -> None:

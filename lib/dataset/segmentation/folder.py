@@ -19,6 +19,7 @@ import numpy as np
 
 from fullconv.lib.dataset.class_list import label_names
 from fullconv.lib.dataset.errors import DatasetError
+from fullconv.lib.dataset.image_sets import unique_ids
 from fullconv.lib.dataset.segmentation.base import ILSVRC_MEAN, SegmentationSet
 from fullconv.lib.dataset.segmentation.label_files import (
     VOID,
@@ -51,7 +52,7 @@ class FolderSegmentation(SegmentationSet):
         self.palette = self._read_palette(palette)
         classes = self.palette.classes if self.palette else label_names(os.path.join(path, "classes.txt"))
         self.images, self.labels = zip(*pairs)
-        ids, means = _unique_ids(self.images), {"data": ILSVRC_MEAN}
+        ids, means = unique_ids([_stem(file) for file in self.images]), {"data": ILSVRC_MEAN}
         super().__init__(f"{self.kind}_{split}", ids, {"label": classes}, means, limit)
 
     def _read_palette(self, given: str) -> Palette | None:
@@ -114,11 +115,3 @@ class CamVid(FolderSegmentation):
 
 def _stem(name: str) -> str:
     return os.path.splitext(os.path.basename(name))[0]
-
-
-def _unique_ids(files: Sequence[str]) -> list[str]:
-    """File names without folder and ending, which predictions are stored under; numbered where two are equal."""
-    stems = [_stem(file) for file in files]
-    if len(set(stems)) == len(stems):
-        return stems
-    return [f"{index:06d}_{stem}" for index, stem in enumerate(stems)]

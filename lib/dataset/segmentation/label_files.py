@@ -155,8 +155,11 @@ def read_label_mat(path: str, field: str, size: Sequence[int]) -> np.ndarray:
 
 
 def read_list(path: str) -> list[str]:
-    """The lines of a split list, blank ones dropped. DatasetError: missing, empty, or a line twice."""
-    lines = read_lines(path, "split list")
+    """The lines of a split list, blank ones dropped, with / where Windows writes a backslash.
+
+    DatasetError: missing, empty, or a line twice.
+    """
+    lines = [line.replace("\\", "/") for line in read_lines(path, "split list")]
     if not lines:
         raise DatasetError(f"{path}: the split list is empty: write one image id per line")
     if len(set(lines)) != len(lines):

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from fullconv.lib.dataset import notice
 from fullconv.lib.dataset.detection.coco_files import ImageFinder, find_annotations
 from fullconv.lib.dataset.detection.coco_format import clip_box
 from fullconv.lib.dataset.detection.detection_set import with_objects
@@ -229,7 +230,7 @@ def test_missing_fields(write, data, field):
     [
         ("images", {"file_name": None}, "image 1: field 'file_name' is None"),
         ("images", {"file_name": "../../etc/passwd"}, "without .."),
-        ("images", {"file_name": "/etc/passwd"}, "relative to the image folder"),
+        ("images", {"file_name": "..\\\\one.jpg"}, "without .."),
         ("images", {"height": 0}, "field 'height' is 0"),
         ("images", {"width": "40"}, "field 'width' is '40'"),
         ("images", {"width": 10**9}, "over the limit"),
@@ -318,6 +319,42 @@ def test_missing_files(write, data, tmp_path):
         write(data).entries()
     with pytest.raises(DatasetError, match=r"'nothing': .* none of annotations/instances_nothing\.json"):
         detection_set("coco", "nothing", str(tmp_path), str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "C:\\data\\own\\one.jpg",
+        "own\\one.jpg",
+        "/home/ann/own/one.jpg",
+        "d:/one.jpg",
+        "https://host/own/one.jpg",
+        "/one.jpg",
+    ],
+)
+def test_names_of_other_machines(write, data, name, caplog, monkeypatch):
+    monkeypatch.setattr(notice, "_said", set())
+    data["images"][0]["file_name"] = name
+    dataset = write(data)
+    for _ in range(2):
+        assert dataset.read_entry(0).image == str(write.folder / "own" / "one.jpg")
+    assert caplog.text.count("found here by the ends of their names") == (0 if name.startswith("own") else 1)
+
+
+def test_names_of_other_machines_must_be_unambiguous(write, data):
+    data["images"][0]["file_name"] = "/etc/passwd"
+    with pytest.raises(DatasetError, match="/etc/passwd of image 1 is in none of"):
+        write(data).entries()
+    for image, folder in zip(data["images"], "ab"):
+        image["file_name"] = f"/home/{folder}/one.jpg"
+    dataset = write(data)
+    dataset.read_entry(0)
+    with pytest.raises(DatasetError, match=r"one\.jpg is the only file for image 1 and image 9: add the other"):
+        dataset.read_entry(1)
+    (write.folder / "images").mkdir()
+    (write.folder / "images" / "one.jpg").write_bytes(b"another")
+    with pytest.raises(DatasetError, match=r"/home/a/one\.jpg may be any of .*images/one\.jpg, .*own/one\.jpg"):
+        write(data).read_entry(0)
 
 
 def test_originals_layout(tmp_path):

@@ -52,7 +52,8 @@ def test_voc_folder_with_its_own_classes(tmp_path):
 def test_limits_and_joined_splits(tmp_path):
     write_voc(tmp_path, [label_map(v) for v in (1, 2, 3)])
     dataset = segmentation_set("voc", "val[:2]+val", dataset_path=str(tmp_path))
-    assert dataset.image_ids == ["im0", "im1", "im0", "im1", "im2"]
+    # Predictions are called after ids: none may overwrite another one.
+    assert dataset.image_ids == ["000000_im0", "000001_im1", "000002_im0", "000003_im1", "000004_im2"]
     assert [int(dataset.read_label(i).max()) for i in range(5)] == [1, 2, 1, 2, 3]
     assert dataset.read_label(-1).max() == 3
     with pytest.raises(IndexError):
@@ -335,3 +336,45 @@ def test_instances_that_8_bits_do_not_hold_are_refused(tmp_path):
                 dataset.read_instances(0)
     write_png(tmp_path / "SegmentationObject" / "im0.png", label_map(255))
     assert dataset.read_instances(0).max() == 255, "void"
+
+
+def write_split(root, split, labels, names=("bg", "a", "b")):
+    for name, label in labels.items():
+        write_png(root / "images" / split / f"{name}.png", np.full(SIZE + (3,), 90, np.uint8))
+        write_png(root / "labels" / split / f"{name}.png", label)
+    write_text(root / "classes.txt", "\n".join(names))
+
+
+def test_joined_splits_hand_on_what_their_parts_have(tmp_path):
+    write_voc(tmp_path / "voc", [label_map()])
+    write_png(tmp_path / "voc" / "SegmentationObject" / "im0.png", label_map(4))
+    voc = segmentation_set("voc", "val+val[:1]", dataset_path=str(tmp_path / "voc"))
+    assert voc.read_instances(1).max() == 4
+    write_split(tmp_path, "train", {"x": label_map(1)})
+    write_split(tmp_path, "val", {"x": label_map(2), "y": label_map(0)})
+    folder = segmentation_set("folder", "train+val", dataset_path=str(tmp_path))
+    assert folder.image_ids == ["000000_x", "000001_x", "000002_y"] and folder.palette is None
+    with pytest.raises(DatasetError, match=r"folder_train has no instance maps: leave --instances out"):
+        folder.read_instances(0)
+    (tmp_path / "classes.txt").unlink()
+    write_text(tmp_path / "palette.txt", "0 0 0 bg\n1 1 1 a\n2 2 2 b\n")
+    folder = segmentation_set("folder", "train+val", dataset_path=str(tmp_path))
+    assert folder.palette is not None and folder.read_label(1).max() == 2
+
+
+@pytest.mark.parametrize("bad", ["../x", "/x", "a/../../x"])
+def test_ids_that_lead_out_of_a_folder_are_refused(tmp_path, bad):
+    write_text(tmp_path / "ImageSets" / "Segmentation" / "val.txt", bad)
+    with pytest.raises(DatasetError, match="must be relative, without .."):
+        segmentation_set("voc", "val", dataset_path=str(tmp_path))
+
+
+def test_lists_of_windows(tmp_path):
+    write_voc(tmp_path, [label_map()])
+    for folder in ("JPEGImages", "SegmentationClass"):
+        (tmp_path / folder / "a").mkdir()
+        (tmp_path / folder / "im0.png").rename(tmp_path / folder / "a" / "im0.png")
+    text = "\ufeffa\\im0\r\n"
+    (tmp_path / "ImageSets" / "Segmentation" / "val.txt").write_bytes(text.encode())
+    dataset = segmentation_set("voc", "val", dataset_path=str(tmp_path))
+    assert dataset.image_ids == ["a/im0"] and dataset.read_label(0).max() == 1
