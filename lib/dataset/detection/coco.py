@@ -6,7 +6,7 @@ Classes are the categories of the file in ascending order of id.
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,15 @@ import numpy as np
 from fullconv.lib.dataset.background import BACKGROUND
 from fullconv.lib.dataset.detection.coco_classes import no_classes
 from fullconv.lib.dataset.detection.coco_files import ImageFinder, find_annotations
-from fullconv.lib.dataset.detection.coco_format import clip_box, find_problems, in_order, is_usable, read_json, with_box
+from fullconv.lib.dataset.detection.coco_format import (
+    clip_box,
+    find_problems,
+    in_order,
+    is_usable,
+    read_json,
+    why_unusable,
+    with_box,
+)
 from fullconv.lib.dataset.detection.detection_set import DetectionSet
 from fullconv.lib.dataset.detection.problem import Problem
 from fullconv.lib.dataset.errors import DatasetError
@@ -93,6 +101,16 @@ class COCO(DetectionSet):
             np.array([self._class_of[record["category_id"]] for record in usable]),
             self._masks(usable, size) if self.has_masks else None,
         )
+
+    def why_no_objects(self) -> str:
+        """See DetectionSet."""
+        counts = Counter(
+            why_unusable(with_box(record, size), size)
+            for image, size in zip(self.images, self.sizes)
+            for record in self.annotations[image["id"]]
+        )
+        reasons = [f"{count} annotations {reason}" for reason, count in counts.items() if reason]
+        return "; ".join(reasons) or f"{self.annotation_file} has no annotations of them"
 
     def _masks(self, usable: list[dict[str, Any]], size: tuple[int, int]) -> CachedMasks:
         segmentations = [record["segmentation"] for record in usable]

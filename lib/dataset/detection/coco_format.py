@@ -237,5 +237,14 @@ def is_crowd(record: dict[str, Any]) -> bool:
 
 def is_usable(record: dict[str, Any], size: tuple[int, int]) -> bool:
     """Whether an annotation is trained on: a single object with area and a box inside the image."""
+    return not why_unusable(record, size)
+
+
+def why_unusable(record: dict[str, Any], size: tuple[int, int]) -> str:
+    """What keeps a checked annotation with a box from being trained on, with the remedy; "" for nothing."""
     x1, y1, x2, y2 = clip_box(record["bbox"], size)
-    return not is_crowd(record) and record.get("area", 1) > 0 and x2 >= x1 and y2 >= y1
+    if is_crowd(record):
+        return "are crowds, with iscrowd 1: make it 0 where they are single objects"
+    if record.get("area", 1) <= 0:
+        return "have area 0: write the area of the mask in pixels, or leave it out"
+    return "" if x2 >= x1 and y2 >= y1 else "have a bbox outside the image: correct it"

@@ -68,6 +68,10 @@ class PascalVOC(DetectionSet):
         masks = self._masks(instance_file, size, len(classes)) if self.has_masks else None
         return Entry(image, image_id, *size, mask_boxes(instance_masks(instances)), classes, masks)
 
+    def why_no_objects(self) -> str:
+        """See DetectionSet."""
+        return "their instance maps hold 0, the background, and 255, void, alone: number the objects 1, 2, ..."
+
     def _masks(self, instance_file: str, size: tuple[int, int], count: int) -> CachedMasks:
         path = cache_path(self.cache_folder, _file_digest(instance_file))
         return CachedMasks(InstanceFile(instance_file, size), path, (count, *size), self.store)

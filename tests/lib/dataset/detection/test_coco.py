@@ -10,7 +10,7 @@ import pytest
 from fullconv.lib.dataset import notice
 from fullconv.lib.dataset.detection.coco_files import ImageFinder, find_annotations
 from fullconv.lib.dataset.detection.coco_format import clip_box
-from fullconv.lib.dataset.detection.detection_set import with_objects
+from fullconv.lib.dataset.detection.detection_set import entries_to_train_on, with_objects
 from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.registry import detection_set
 from fullconv.lib.tools.check import main as check
@@ -85,6 +85,29 @@ def test_only_crowd_leaves_an_empty_entry(write, data):
     data["annotations"] = [_annotation(1, iscrowd=1)]
     entries = write(data).entries()
     assert len(entries) == 2 and not len(entries[0].boxes) and not with_objects(entries)
+
+
+@pytest.mark.parametrize(
+    "changes, cause",
+    [
+        ({"iscrowd": 1}, "3 annotations are crowds, with iscrowd 1: make it 0"),
+        ({"area": 0}, "3 annotations have area 0: write the area of the mask in pixels, or leave it out"),
+        ({"bbox": [100, 5, 11, 11], "iscrowd": 1}, "3 annotations are crowds"),
+        (None, r".*own\.json has no annotations of them"),
+    ],
+)
+def test_why_nothing_can_be_trained_on(write, data, changes, cause):
+    data["annotations"] = [_annotation(key, **changes) for key in (1, 2, 3)] if changes else []
+    with pytest.raises(DatasetError, match="none of its 2 images has an object to train on: " + cause):
+        entries_to_train_on(write(data))
+    with pytest.raises(DatasetError, match="COCO_own_first1: .*; COCO_own: "):
+        entries_to_train_on(write(data, "own[:1]+own"))
+
+
+def test_one_object_is_enough(write, data):
+    data["annotations"] = [_annotation(1, iscrowd=1), _annotation(2, area=0), _annotation(3)]
+    dataset = write(data)
+    assert entries_to_train_on(dataset) == dataset.entries()[:1]
 
 
 def test_optional_fields(write, data):

@@ -6,6 +6,7 @@ import pytest
 import scipy.io
 from PIL import Image
 
+from fullconv.lib.dataset.detection.detection_set import entries_to_train_on
 from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.image import ImageError
 from fullconv.lib.dataset.registry import detection_set
@@ -298,3 +299,10 @@ def test_object_255_of_a_map_with_8_bits_is_refused(kit, kind):
 def test_doubles_above_255_have_no_void(kit):
     kit.write("one", *_numbered(256, np.float64))
     assert len(kit.build().read_entry(0).boxes) == 256
+
+
+def test_masks_of_0_and_255_have_no_objects(kit):
+    for name in ("one", "two"):
+        kit.write(name, np.where(_instances() == 1, 255, 0).astype(np.uint8), np.zeros((H, W), np.uint8))
+    with pytest.raises(DatasetError, match="no.* object to train on: their instance maps hold 0.* 255, void, alone"):
+        entries_to_train_on(kit.build())
