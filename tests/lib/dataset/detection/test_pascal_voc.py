@@ -306,3 +306,42 @@ def test_masks_of_0_and_255_have_no_objects(kit):
         kit.write(name, np.where(_instances() == 1, 255, 0).astype(np.uint8), np.zeros((H, W), np.uint8))
     with pytest.raises(DatasetError, match="no.* object to train on: their instance maps hold 0.* 255, void, alone"):
         entries_to_train_on(kit.build())
+
+
+def test_masks_as_cvat_exports_them(kit):
+    (kit.voc / "labelmap.txt").write_text(
+        "# label:color_rgb:parts:actions\nbackground:0,0,0::\ncat:0,9,0::\ndog:9,0,0::\n"
+    )
+    colours = np.zeros((256, 3), np.uint8)
+    colours[[1, 2, 7]] = [0, 0, 255], [1, 0, 0], [0, 1, 0]
+    colours[255] = 224, 224, 192
+    kinds = np.zeros((256, 3), np.uint8)
+    kinds[[1, 2, 7]] = [0, 9, 0], [9, 0, 0], [0, 9, 0]
+    for folder, table in (("inst", colours), ("cls", kinds)):
+        (kit.voc / folder / "one.mat").unlink()
+        Image.fromarray(table[_instances()]).save(kit.voc / folder / "one.png")
+    dataset = kit.build()
+    entry = dataset.read_entry(0)
+    assert dataset.classes[1:] == ["cat", "dog"]
+    # Objects are in the order of their colours: 255, 256, 65536.
+    np.testing.assert_array_equal(entry.boxes, [[3, 2, 19, 9], [30, 20, 39, 24], [5, 12, 11, 27]])
+    assert entry.classes.tolist() == [1, 1, 2]
+    np.testing.assert_array_equal(entry.read_masks(), np.stack([_instances() == i for i in (1, 7, 2)]))
+
+
+def test_maps_of_one_bit(kit):
+    (kit.voc / "classes.txt").write_text("cell")
+    for folder in ("inst", "cls"):
+        (kit.voc / folder / "one.mat").unlink()
+        Image.fromarray(_instances() == 1).save(kit.voc / folder / "one.png")
+    assert kit.build().read_entry(0).boxes.tolist() == [[3, 2, 19, 9]]
+
+
+def test_a_jpeg_in_the_place_of_a_map_is_named(kit):
+    (kit.voc / "inst" / "one.mat").unlink()
+    Image.fromarray(_instances()).save(kit.voc / "inst" / "one.jpg")
+    with pytest.raises(DatasetError, match=r"one\.jpg: JPEG changes the values of a label"):
+        kit.build().read_entry(0)
+    (kit.voc / "inst" / "one.jpg").rename(kit.voc / "inst" / "one.png")
+    with pytest.raises(DatasetError, match=r"one\.png.* a JPEG by its content"):
+        kit.build().read_entry(0)

@@ -7,12 +7,11 @@ import pytest
 import scipy.io
 from PIL import Image
 
+from fullconv.lib.dataset.colours import decode_colours, read_palette
 from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.segmentation.label_files import (
-    decode_colours,
     read_label_mat,
     read_label_png,
-    read_palette,
 )
 
 SIZE = (9, 7)
