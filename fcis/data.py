@@ -6,7 +6,7 @@ from typing import List
 
 from easydict import EasyDict
 
-from fullconv.lib.dataset.detection.detection_set import DetectionSet, with_mirrored, with_objects
+from fullconv.lib.dataset.detection.detection_set import DetectionSet, entries_to_train_on, with_mirrored
 from fullconv.lib.dataset.registry import detection_set
 from fullconv.lib.structures.entry import Entry
 
@@ -37,11 +37,5 @@ def _build(data: EasyDict, image_set: str) -> DetectionSet:
 
 def training_entries(data: DetectionSet, flip: bool) -> List[Entry]:
     """Entries with objects, mirrored copies behind them (original section 5.4 and 5.1). ValueError if none is left."""
-    entries = data.entries()
-    kept = with_objects(entries)
-    if not kept:
-        raise ValueError(
-            f"{data.name}: none of its {len(entries)} images has an object to train on; "
-            "`python -m fullconv.lib.tools.check` lists what was found"
-        )
+    kept = entries_to_train_on(data)
     return with_mirrored(kept) if flip else kept

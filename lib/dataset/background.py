@@ -1,4 +1,4 @@
-"""The class of what is no object, and how files spell it."""
+"""The class of what is no object, and how files spell it: the same for VOC, COCO and folders of one's own."""
 
 BACKGROUND = "__background__"
 """First name of the class list of every detection set, as in the class files that the originals and ours write."""
@@ -7,3 +7,8 @@ BACKGROUND = "__background__"
 def is_background(name: str) -> bool:
     """Whether a class name means the background: `background`, `_background_` (labelme), `__background__` (Caffe)."""
     return name.strip("_").lower() == "background"
+
+
+def is_ignored(name: str) -> bool:
+    """Whether a class name means "no label": `__ignore__`, which labelme numbers -1."""
+    return name.startswith("_") and name.strip("_").lower() == "ignore"

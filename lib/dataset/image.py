@@ -124,10 +124,15 @@ def _capacity(data: bytes) -> float:
 def _check_complete(data: bytes, path: str) -> None:
     """OpenCV fills the missing part of a truncated file with grey and goes on; refuse it instead.
 
-    Whole JPEG files are recognised by their end marker and PNG ones by their checksums; only the rest pays for a
-    second decoding.
+    Whole JPEG files are recognised by their end marker, PNG ones by their checksums, WEBP ones by their length; only
+    the rest pays for a second decoding.
     """
     if data.startswith(b"\xff\xd8") and data.endswith(b"\xff\xd9"):
+        return
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        # Its decoder gives nothing for half a stream; a second decoding would take four bytes for every pixel.
+        if len(data) < 8 + int.from_bytes(data[4:8], "little"):
+            raise ImageError(f"{path}: the image is truncated (shorter than its header says): copy it again")
         return
     if data.startswith(b"\x89PNG"):
         if not _is_whole_png(data):

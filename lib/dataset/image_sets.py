@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import posixpath
 import re
 from typing import Any, Callable, Generic, Sequence, TypeVar
 
@@ -14,11 +15,13 @@ Part = TypeVar("Part", bound="ImageSet")
 class ImageSet:
     """Images in a fixed order.
 
-    name: of this set, in file names; image_ids: in list order. limit: keep the first images only, which the name says.
+    name: of this set, in file names, so without a slash. image_ids: in list order. limit: keep the first images only,
+    which the name says.
     """
 
     def __init__(self, name: str, image_ids: Sequence[Any], limit: int | None = None) -> None:
         self.image_ids = list(image_ids)[:limit]
+        name = name.replace("/", "_")
         self.name = f"{name}_first{limit}" if limit else name
 
     def __len__(self) -> int:
@@ -41,6 +44,24 @@ class Parts(Generic[Part]):
         index = range(self._starts[-1])[index]
         part = bisect.bisect_right(self._starts, index) - 1
         return self.parts[part], index - self._starts[part]
+
+
+def unique_ids(names: Sequence[str]) -> list[str]:
+    """Names that files can be stored under: all of them numbered, behind their folder, when two are equal.
+
+    Predictions, pictures and converted labels are called after ids, so equal ones would overwrite each other.
+    """
+    if len(set(names)) == len(names):
+        return list(names)
+    split = [posixpath.split(name) for name in names]
+    return [posixpath.join(folder, f"{index:06d}_{name}") for index, (folder, name) in enumerate(split)]
+
+
+def check_ids(name: str, ids: Sequence[str]) -> None:
+    """DatasetError for an id that leads out of the folder that files are stored in under it; folders in it are fine."""
+    for image_id in ids:
+        if posixpath.isabs(image_id) or ".." in image_id.split("/"):
+            raise DatasetError(f"{name}: image id {image_id!r} must be relative, without ..: correct the list")
 
 
 def parse_image_set(image_set: str) -> list[tuple[str, int | None]]:

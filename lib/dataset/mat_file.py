@@ -13,15 +13,18 @@ from typing import Iterator
 
 import numpy as np
 
-MAX_BYTES = 256 * 2**20  # of one decompressed variable
+SPARE_BYTES = 64 * 2**20
+"""What a variable may take in memory, besides four times the size of its file: deflate makes a thousand bytes of one,
+and a number of one byte may be declared to be a double, so that a small file could fill the memory."""
 _MATRIX, _COMPRESSED = 14, 15  # data types with a meaning of their own
 _DTYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 _STRUCT = 2  # array class
 _NUMERIC = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8"}
 
 
 class MatError(ValueError):
-    """Not a MATLAB 5 file, damaged, or without the wanted field."""
+    """Not a MATLAB 5 file, damaged, too large in memory, or without the wanted field."""
 
 
 @dataclass(frozen=True)
@@ -34,36 +37,51 @@ class _Matrix:
     rest: Iterator[tuple[int, memoryview]]
 
 
+@dataclass(frozen=True)
+class _File:
+    """What is the same for all elements of a file: byte order, and how much of memory one may take."""
+
+    order: str
+    limit: int
+
+
 def read_field(data: bytes, variable: str, field: str) -> np.ndarray:
     """`variable.field` of the bytes of a MATLAB 5 file: the numeric array of a 1 x 1 struct, in MATLAB's
     shape.
 
     Raises MatError saying what is wrong.
     """
-    matrix, order = _find(data, variable)
-    return _numeric(_struct_field(matrix, order, field), order, field)
+    matrix, file = _find(data, variable)
+    return _numeric(_struct_field(matrix, file.order, field), file, field)
 
 
 def read_variable(data: bytes, variable: str) -> np.ndarray:
     """A numeric array of the bytes of a MATLAB 5 file, in MATLAB's shape. Raises MatError saying what is wrong."""
-    matrix, order = _find(data, variable)
-    return _numeric(matrix, order, variable)
+    matrix, file = _find(data, variable)
+    return _numeric(matrix, file, variable)
 
 
-def _find(data: bytes, variable: str) -> tuple[_Matrix, str]:
-    """The element of a variable, and the file's byte order."""
+def _open(data: bytes) -> _File:
+    """Reads the header. MatError for other versions, each with its name."""
+    if data.startswith((_HDF5, b"MATLAB 7.3")) or data[512:520] == _HDF5 or data[124:128] in (b"\0\2IM", b"\2\0MI"):
+        raise MatError("it is of MATLAB's version 7.3, which is HDF5: load it in MATLAB and save it with `save -v7`")
     if len(data) < 128 or data[126:128] not in (b"IM", b"MI"):
-        raise MatError("no MATLAB 5 header; files saved with -v7.3 must be saved again with -v7")
-    order = "<" if data[126:128] == b"IM" else ">"
-    names = []
+        raise MatError("no MATLAB 5 header: save it with `save -v7`")
+    return _File("<" if data[126:128] == b"IM" else ">", 4 * len(data) + SPARE_BYTES)
+
+
+def _find(data: bytes, variable: str) -> tuple[_Matrix, _File]:
+    """The element of a variable, and the file."""
+    file, names = _open(data), []
+    order = file.order
     for kind, content in _elements(memoryview(data)[128:], order, padded=False):
         if kind == _COMPRESSED:
-            kind, content = next(_elements(_inflate(content), order), (0, memoryview(b"")))
+            kind, content = next(_elements(_inflate(content, file.limit), order), (0, memoryview(b"")))
         if kind != _MATRIX:
             continue
         matrix = _matrix(content, order)
         if matrix.name == variable:
-            return matrix, order
+            return matrix, file
         names.append(matrix.name)
     raise MatError(f"no variable {variable}, only {names}")
 
@@ -84,14 +102,14 @@ def _elements(data: memoryview, order: str, padded: bool = True) -> Iterator[tup
         position = end
 
 
-def _inflate(content: memoryview) -> memoryview:
+def _inflate(content: memoryview, limit: int) -> memoryview:
     stream = zlib.decompressobj()
     try:
-        plain = stream.decompress(content, MAX_BYTES)
+        plain = stream.decompress(content, limit)
     except zlib.error as error:
         raise MatError(f"it is damaged ({error})") from error
     if not stream.eof:
-        raise MatError(f"it is cut off, or a variable is larger than {MAX_BYTES} bytes")
+        raise MatError(f"it is cut off, or a variable is larger than {limit} bytes: save labels as uint8")
     return memoryview(plain)
 
 
@@ -122,11 +140,14 @@ def _struct_field(matrix: _Matrix, order: str, field: str) -> _Matrix:
     raise MatError(f"{matrix.name} has no field {field}, only {names}")
 
 
-def _numeric(matrix: _Matrix, order: str, field: str) -> np.ndarray:
+def _numeric(matrix: _Matrix, file: _File, field: str) -> np.ndarray:
     kind, content = next(matrix.rest, (0, b""))
     if matrix.kind not in _NUMERIC or kind not in _DTYPES:
         raise MatError(f"{field} is not an array of plain numbers")
-    stored = np.dtype(order + _DTYPES[kind])
+    stored = np.dtype(file.order + _DTYPES[kind])
+    size = len(content) // stored.itemsize * np.dtype(_NUMERIC[matrix.kind]).itemsize
+    if size > file.limit:
+        raise MatError(f"{field} takes {size} bytes of memory, more than {file.limit}: save labels as uint8")
     if min(matrix.shape, default=-1) < 0 or np.prod(matrix.shape, dtype=float) * stored.itemsize != len(content):
         raise MatError(f"it is damaged: {field} should be {matrix.shape} but has {len(content)} bytes")
     values = np.frombuffer(content, stored).astype(_NUMERIC[matrix.kind])

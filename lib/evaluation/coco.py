@@ -14,7 +14,7 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from fullconv.lib.evaluation.coco_annotations import as_coco, load_ground_truth
+from fullconv.lib.evaluation.coco_annotations import as_coco, load_ground_truth, numbers
 from fullconv.lib.evaluation.sanity import check_results, explain_low_ap
 from fullconv.lib.mask.encode import encode_masks
 from fullconv.lib.structures.detections import Detections
@@ -55,7 +55,7 @@ class CocoEvaluator:
     annotation_file: str
     image_ids: Sequence[Any]
     image_sizes: Sequence[tuple[int, int]]
-    category_ids: Sequence[int]
+    category_ids: Sequence[Any]
     classes: Sequence[str]
     result_name: str = "results"
     binary_thresh: float = 0.4
@@ -91,7 +91,11 @@ class CocoEvaluator:
     def _scores(
         self, truth: COCO, records: list[dict[str, Any]], detections: Sequence[Detections], explained: bool
     ) -> dict[str, float]:
-        names = dict(zip(self.category_ids, self.classes[1:]))
+        images, categories = numbers(self.image_ids), numbers(self.category_ids)
+        names = {categories[key]: name for key, name in zip(self.category_ids, self.classes[1:])}
+        records = [
+            {**r, "image_id": images[r["image_id"]], "category_id": categories[r["category_id"]]} for r in records
+        ]
         result = _score(truth, _only(records, "segmentation"), "segm", names) if self.masks else {}
         boxes = _score(truth, _only(records, "bbox"), "bbox", names)
         # Not == 0: a few lucky hits of a network that has learned nothing need an explanation too, and -1 is no object
@@ -122,8 +126,9 @@ class CocoEvaluator:
 
     def _explain(self, truth: COCO, detections: Sequence[Detections]) -> list[str]:
         """Why AP is next to 0."""
-        class_of = {category_id: c for c, category_id in enumerate(self.category_ids, start=1)}
-        objects = [truth.imgToAnns.get(image_id, []) for image_id in self.image_ids]
+        images, categories = numbers(self.image_ids), numbers(self.category_ids)
+        class_of = {categories[category_id]: c for c, category_id in enumerate(self.category_ids, start=1)}
+        objects = [truth.imgToAnns.get(images[image_id], []) for image_id in self.image_ids]
         # Back to inclusive ends.
         corners = [[(x, y, x + w - 1, y + h - 1) for x, y, w, h in (a["bbox"] for a in part)] for part in objects]
         gt_boxes = [np.array(rows, dtype=np.float64).reshape(-1, 4) for rows in corners]

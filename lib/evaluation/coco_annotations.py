@@ -13,7 +13,7 @@ import numpy as np
 from pycocotools import mask as rle_api
 from pycocotools.coco import COCO
 
-from fullconv.lib.dataset.detection.coco_format import find_problems, read_json
+from fullconv.lib.dataset.detection.coco_format import find_problems, in_order, read_json, with_box
 from fullconv.lib.evaluation.sanity import EvaluationError, check_categories, check_image_ids
 
 logger = logging.getLogger(__name__)
@@ -23,13 +23,14 @@ def load_ground_truth(
     annotation_file: str,
     image_ids: Sequence[Any],
     image_sizes: Sequence[tuple[int, int]],
-    category_ids: Sequence[int],
+    category_ids: Sequence[Any],
     classes: Sequence[str],
     masks: bool = True,
 ) -> COCO | None:
     """The annotations of these images and categories as a pycocotools object, or None for a test set.
 
-    `area` and `iscrowd` are filled in where the file has none, and ids are numbered anew from 1.
+    `area` and `iscrowd` are filled in where the file has none, and ids are numbered anew from 1, those of images and
+    categories by `numbers`.
 
     Args:
         annotation_file: COCO json; a test set has no "annotations".
@@ -60,10 +61,27 @@ def load_ground_truth(
     if problems:
         raise EvaluationError(f"{annotation_file}: {'; '.join(problems[:5])} ({len(problems)} in all)")
     complete = _with_mask if masks else _with_box
-    completed = [complete(a, images[a["image_id"]]) for a in annotations]
+    boxed = [with_box(a, _size(images[a["image_id"]])) for a in annotations]
+    completed = [complete(a, images[a["image_id"]]) for a in boxed]
     # From 1: pycocotools marks what is not matched with 0.
     completed = [{**a, "id": number, "iscrowd": int(a.get("iscrowd", 0))} for number, a in enumerate(completed, 1)]
-    return as_coco(chosen, data["categories"], completed)
+    image_numbers, category_numbers = numbers(image_ids), numbers(category_ids)
+    return as_coco(
+        [{**image, "id": image_numbers[image["id"]]} for image in chosen],
+        [{"id": category_numbers[key], "name": name} for key, name in zip(category_ids, classes[1:])],
+        [
+            {**a, "image_id": image_numbers[a["image_id"]], "category_id": category_numbers[a["category_id"]]}
+            for a in completed
+        ],
+    )
+
+
+def numbers(ids: Sequence[Any]) -> dict[Any, int]:
+    """Id -> its place among them, from 1, in the order of the file's classes.
+
+    pycocotools sorts ids with numpy, which orders text otherwise and gives back keys of its own kind.
+    """
+    return {key: number for number, key in enumerate(in_order(ids), 1)}
 
 
 def as_coco(images: list[dict[str, Any]], categories: list[dict[str, Any]], annotations: list[dict[str, Any]]) -> COCO:
@@ -73,6 +91,10 @@ def as_coco(images: list[dict[str, Any]], categories: list[dict[str, Any]], anno
     with contextlib.redirect_stdout(io.StringIO()):
         coco.createIndex()
     return coco
+
+
+def _size(image: dict[str, Any]) -> tuple[int, int]:
+    return image["height"], image["width"]
 
 
 def _check_size(image: dict[str, Any], size: tuple[int, int], annotation_file: str) -> None:

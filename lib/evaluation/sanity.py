@@ -144,7 +144,7 @@ def check_image_ids(image_ids: Sequence[Any], known: Iterable[Any], annotation_f
 
 
 def check_categories(
-    category_ids: Sequence[int], classes: Sequence[str], categories: Sequence[dict[str, Any]], annotation_file: str
+    category_ids: Sequence[Any], classes: Sequence[str], categories: Sequence[dict[str, Any]], annotation_file: str
 ) -> None:
     """category_ids[k - 1] must be the annotation file's id of classes[k], else `EvaluationError`."""
     if len(category_ids) != len(classes) - 1:
@@ -153,7 +153,7 @@ def check_categories(
     for category_id, name in zip(category_ids, classes[1:]):
         if category_id not in names:
             raise EvaluationError(
-                f"category id {category_id} ('{name}') is not in {annotation_file}, which has {sorted(names)}"
+                f"category id {category_id} ('{name}') is not in {annotation_file}, which has {list(names)}"
             )
         # A file may leave names out; then the ids alone are compared.
         if names[category_id] not in (None, name):

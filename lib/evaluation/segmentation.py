@@ -153,8 +153,9 @@ class SegmentationEvaluator:
 
     def _write(self, folder: str, task: str, image_id: str, prediction: np.ndarray) -> None:
         folder = os.path.join(folder, task) if len(self.dataset.tasks) > 1 else folder
-        os.makedirs(folder, exist_ok=True)
-        write_palette_png(os.path.join(folder, f"{image_id}.png"), prediction)
+        path = os.path.join(folder, f"{image_id}.png")
+        os.makedirs(os.path.dirname(path), exist_ok=True)  # ids may have a folder
+        write_palette_png(path, prediction)
 
     def result(self) -> dict[str, Scores]:
         """Scores per task. Raises EvaluationError when no image was counted."""

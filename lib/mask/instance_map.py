@@ -1,4 +1,8 @@
-"""Maps of instance ids, one per pixel, as masks and boxes: 0 is background and 255 is void."""
+"""Maps of instance ids, one per pixel, as masks and boxes: 0 is background, and 255 is void in maps of 8 bits.
+
+VOC's void is the highest number of its 8-bit PNGs. Programs that write wider maps number more than 254 objects through,
+and have no void; so there 255 is an object as any other.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,15 @@ import numpy as np
 VOID = 255
 
 
+def has_void(labels: np.ndarray) -> bool:
+    """Whether 255 means void in a map of this type."""
+    return labels.dtype.itemsize == 1
+
+
 def instance_ids(instances: np.ndarray) -> np.ndarray:
     """Ids in an instance map, ascending, without background and void."""
     ids = np.unique(instances)
-    return ids[(ids != 0) & (ids != VOID)]
+    return ids[(ids != 0) & ((ids != VOID) | (not has_void(instances)))]
 
 
 def instance_masks(instances: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ import numpy as np
 
 from fullconv.lib.structures.entry import Masks
 
-VERSION = b"1"  # change it when the meaning of a cache file changes
+VERSION = b"2"  # change it when the meaning of a cache file changes
 MEMORY_BYTES = 256 * 2**20
 
 _hickle_lock = threading.Lock()  # hickle's type tables are not made for threads
@@ -107,7 +107,7 @@ class CachedMasks:
         return masks
 
     def _read_or_build(self) -> np.ndarray:
-        if os.path.exists(self.path):
+        if os.path.lexists(self.path):
             try:
                 return read_masks(self.path, self.shape)
             except MaskCacheError as error:
@@ -128,10 +128,17 @@ class CachedMasks:
 
 
 def read_masks(path: str, shape: tuple[int, ...] | None = None) -> np.ndarray:
-    """The bool array of a cache file; MaskCacheError names a file that is damaged or not of `shape`."""
+    """The bool array of a cache file; MaskCacheError names a file that is damaged, not of `shape`, or holds no array
+    itself: HDF5 can point to other files, and so can a link, but a cache has no reason to."""
     try:
+        if os.path.islink(path):
+            raise ValueError("it is a link")
         with h5py.File(path, "r") as file:
+            if not isinstance(file.get("data", getlink=True), h5py.HardLink):
+                raise ValueError("its data are a link")
             data = file["data"]
+            if not isinstance(data, h5py.Dataset) or data.external or data.is_virtual:
+                raise ValueError("its data are in another file")
             if data.dtype != np.bool_ or data.ndim != 3 or (shape is not None and data.shape != shape):
                 raise ValueError(f"it holds {data.dtype} {data.shape}, wanted bool {shape or '(n, h, w)'}")
             return data[()]

@@ -14,7 +14,6 @@ import argparse
 import os
 from typing import Iterator
 
-from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.registry import SEGMENTATION, add_arguments, segmentation_from
 from fullconv.lib.dataset.segmentation.base import SegmentationSet
 from fullconv.lib.dataset.segmentation.palette import write_palette_png
@@ -25,16 +24,13 @@ def convert(dataset: SegmentationSet, out: str, task: str = "", instances: bool 
 
     Raises DatasetError: a label that cannot be right, a set without instances. OSError: the folder cannot be written.
     """
-    read_instances = getattr(dataset, "read_instances", None)
-    if instances and read_instances is None:
-        raise DatasetError(f"{dataset.name} has no instance maps: leave --instances out")
-    os.makedirs(out, exist_ok=True)
     for index, image_id in enumerate(dataset.image_ids):
-        if instances and read_instances is not None:
-            labels = read_instances(index)
+        if instances:
+            labels = dataset.read_instances(index)
         else:
             labels = dataset.read_label(index, task or next(iter(dataset.tasks)))
         path = os.path.join(out, f"{image_id}.png")
+        os.makedirs(os.path.dirname(path), exist_ok=True)  # ids may have a folder
         write_palette_png(path, labels)
         yield path
 

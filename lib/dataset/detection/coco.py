@@ -6,18 +6,29 @@ Classes are the categories of the file in ascending order of id.
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from fullconv.lib.dataset.background import BACKGROUND
+from fullconv.lib.dataset.detection.coco_classes import no_classes
 from fullconv.lib.dataset.detection.coco_files import ImageFinder, find_annotations
-from fullconv.lib.dataset.detection.coco_format import Problem, clip_box, find_problems, is_usable, read_json
+from fullconv.lib.dataset.detection.coco_format import (
+    clip_box,
+    find_problems,
+    in_order,
+    is_usable,
+    read_json,
+    why_unusable,
+    with_box,
+)
 from fullconv.lib.dataset.detection.detection_set import DetectionSet
+from fullconv.lib.dataset.detection.problem import Problem
 from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.image import image_size
+from fullconv.lib.dataset.notice import say_once
 from fullconv.lib.mask.mask_cache import CachedMasks, cache_path
 from fullconv.lib.mask.polygon import segmentation_to_mask
 from fullconv.lib.structures.entry import Entry
@@ -48,14 +59,19 @@ class COCO(DetectionSet):
         self.annotation_file = find_annotations(path, image_set)
         data = read_json(self.annotation_file)
         _refuse(self.annotation_file, find_problems(data, masks))
-        categories = sorted(data["categories"], key=lambda category: category["id"])
-        self.category_ids = [category["id"] for category in categories]
+        names = {category["id"]: category["name"] for category in data["categories"]}
+        left_out = no_classes(data)
+        for reason in left_out.values():
+            say_once(f"{self.annotation_file}: {reason}")
+        self.category_ids = in_order(key for key in names if key not in left_out)
         self._class_of = {category_id: index + 1 for index, category_id in enumerate(self.category_ids)}
         self.images = data["images"][:limit]
         self.annotations: dict[Any, list[dict[str, Any]]] = defaultdict(list)
         for annotation in data["annotations"]:
+            if annotation["category_id"] in left_out:
+                continue
             self.annotations[annotation["image_id"]].append(annotation)
-        classes = [BACKGROUND] + [category["name"] for category in categories]
+        classes = [BACKGROUND, *(names[category_id] for category_id in self.category_ids)]
         ids = [image["id"] for image in self.images]
         super().__init__("COCO_" + os.path.basename(image_set), classes, ids, limit)
         self.cache_folder = os.path.join(root_path, "cache", "masks", "coco_" + os.path.basename(image_set))
@@ -75,7 +91,8 @@ class COCO(DetectionSet):
                 f"{path}: the file is {found} (height, width) but image {image['id']} is {size} in "
                 f"{self.annotation_file}: correct the annotations, or replace the file"
             )
-        usable = [record for record in self.annotations[image["id"]] if is_usable(record, size)]
+        records = [with_box(record, size) for record in self.annotations[image["id"]]]
+        usable = [record for record in records if is_usable(record, size)]
         return Entry(
             path,
             image["id"],
@@ -84,6 +101,16 @@ class COCO(DetectionSet):
             np.array([self._class_of[record["category_id"]] for record in usable]),
             self._masks(usable, size) if self.has_masks else None,
         )
+
+    def why_no_objects(self) -> str:
+        """See DetectionSet."""
+        counts = Counter(
+            why_unusable(with_box(record, size), size)
+            for image, size in zip(self.images, self.sizes)
+            for record in self.annotations[image["id"]]
+        )
+        reasons = [f"{count} annotations {reason}" for reason, count in counts.items() if reason]
+        return "; ".join(reasons) or f"{self.annotation_file} has no annotations of them"
 
     def _masks(self, usable: list[dict[str, Any]], size: tuple[int, int]) -> CachedMasks:
         segmentations = [record["segmentation"] for record in usable]

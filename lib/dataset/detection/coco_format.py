@@ -1,47 +1,28 @@
 """What a COCO json must hold, checked before anything else touches it.
 
-The C code of pycocotools trusts run-length codes: a wrong one reads or writes outside its memory. So every
-record is checked here, and every complaint names the record, the field and what is wrong with it.
+Every complaint names the record, the field and what is wrong with it.
 """
 
 from __future__ import annotations
 
 import json
-import math
-import os
-from dataclasses import dataclass
-from numbers import Real
 from typing import Any, Callable, Iterable
 
-import numpy as np
-
+from fullconv.lib.dataset.detection.box_and_mask import mask_box
+from fullconv.lib.dataset.detection.box_problems import find_box_problems
+from fullconv.lib.dataset.detection.coco_classes import no_classes
+from fullconv.lib.dataset.detection.problem import Problem
+from fullconv.lib.dataset.detection.run_lengths import RLEError, run_lengths
 from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.image import max_pixels
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One complaint: `record` is for example `annotation 12`; a fatal one bars the data set from use."""
-
-    record: str
-    text: str
-    fatal: bool = True
-
-    def __str__(self) -> str:
-        return f"{self.record}: {self.text}"
-
-
-class RLEError(ValueError):
-    """A run-length code that does not describe a mask of its size."""
+from fullconv.lib.dataset.text_files import read_text
 
 
 def read_json(path: str) -> dict[str, Any]:
     """The object in an annotation file, its records unchecked. Raises DatasetError naming the file."""
+    text = read_text(path, "annotation file")
     try:
-        with open(path, encoding="utf-8") as file:
-            data = json.load(file)
-    except FileNotFoundError:
-        raise DatasetError(f"{path}: no such annotation file: check dataset_path and image_set") from None
+        data = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path}: not a JSON file ({error}): export it again") from error
     if not isinstance(data, dict):
@@ -59,19 +40,38 @@ def find_problems(data: dict[str, Any], masks: bool = True) -> list[Problem]:
     """
     problems = _check_list("image", data["images"], _image_problems)
     problems += _check_list("category", data["categories"], _category_problems)
+    problems += [*_mixed("images", data["images"]), *_mixed("categories", data["categories"])]
     if problems:
         return problems  # annotations refer to both lists
-    names = [category["name"] for category in data["categories"]]
-    problems += [
-        Problem(f"category {c['id']}", f"name {c['name']!r} is used twice: rename one")
-        for i, c in enumerate(data["categories"])
-        if c["name"] in names[:i]
-    ]
+    problems += _name_problems(data)
     sizes = {image["id"]: (image["height"], image["width"]) for image in data["images"]}
     categories = {category["id"] for category in data["categories"]}
-    return problems + _check_list(
+    found = _check_list(
         "annotation", data["annotations"], lambda record: _annotation_problems(record, sizes, categories, masks)
     )
+    return problems + found + find_box_problems(_sound(data["annotations"], found, sizes), sizes, masks)
+
+
+def _name_problems(data: dict[str, Any]) -> Iterable[Problem]:
+    """Of the names of classes taken together."""
+    left_out = no_classes(data)
+    names: set[str] = set()
+    for category in data["categories"]:
+        if category["id"] in left_out:
+            continue
+        if category["name"] in names:
+            yield Problem(f"category {category['id']}", f"name {category['name']!r} is used twice: rename one")
+        names.add(category["name"])
+    if not names:
+        yield Problem("categories", "there is no class of objects among them: add one")
+
+
+def _sound(annotations: list[Any], problems: list[Problem], sizes: dict) -> list[dict[str, Any]]:
+    """The single objects that nothing bars from use, each with its box."""
+    broken = {problem.record for problem in problems if problem.fatal}
+    records = [record for record in annotations if isinstance(record, dict) and _is_id(record.get("id"))]
+    single = [r for r in records if f"annotation {r['id']}" not in broken and not is_crowd(r)]
+    return [with_box(record, sizes[record["image_id"]]) for record in single]
 
 
 def _check_list(kind: str, records: list[Any], check: Callable[[Any], Iterable[tuple[str, bool]]]) -> list[Problem]:
@@ -92,19 +92,43 @@ def _check_list(kind: str, records: list[Any], check: Callable[[Any], Iterable[t
     return problems
 
 
+def _mixed(what: str, records: list[Any]) -> Iterable[Problem]:
+    """Numbers and text among the ids: they have no order, and whether 1 is "1" nobody can tell."""
+    ids = [record.get("id") for record in records if isinstance(record, dict)]
+    texts, numbers = [i for i in ids if isinstance(i, str)], [i for i in ids if isinstance(i, int)]
+    if texts and numbers:
+        yield Problem(
+            what, f"ids are both numbers and text, as {numbers[0]!r} and {texts[0]!r}: make all of them numbers"
+        )
+
+
+def in_order(ids: Iterable[int | str]) -> list[int | str]:
+    """Ids of one type, ascending: numbers and texts of digits by value, other texts by their letters."""
+    known = list(ids)
+    by_value = all(not isinstance(i, str) or i.isdecimal() for i in known)
+    return sorted(known, key=lambda i: (int(i), str(i))) if by_value else sorted(known, key=str)
+
+
+def _unknown(value: Any, known: Iterable[Any], field: str, of: str) -> str:
+    """The complaint about a reference to a record that does not exist."""
+    hint = f", whose ids are {'numbers' if isinstance(value, str) else 'text'}" if str(value) in map(str, known) else ""
+    return f"field {field!r} is {value!r}, not one of {of}{hint}: correct it"
+
+
 def _is_id(value: Any) -> bool:
     return isinstance(value, (int, str)) and not isinstance(value, bool)
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    # The comparison is False for what is not finite, and takes whole numbers too long for a float.
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e15
 
 
 def _image_problems(image: dict[str, Any]) -> Iterable[tuple[str, bool]]:
     name = image.get("file_name")
     if not isinstance(name, str) or not name:
         yield f"field 'file_name' is {name!r}: give the image file", True
-    elif os.path.isabs(name) or ".." in name.replace("\\", "/").split("/"):
+    elif ".." in name.replace("\\", "/").split("/"):
         yield f"field 'file_name' is {name!r}: make it relative to the image folder, without ..", True
     size: list[Any] = [image.get("height"), image.get("width")]
     for field, value in zip(("height", "width"), size):
@@ -121,24 +145,37 @@ def _category_problems(category: dict[str, Any]) -> Iterable[tuple[str, bool]]:
 
 
 def _annotation_problems(record: dict, sizes: dict, categories: set, masks: bool) -> Iterable[tuple[str, bool]]:
-    needed = ("image_id", "category_id", "bbox", *(["segmentation"] if masks else []))
-    missing = [field for field in needed if field not in record]
+    needed = ["image_id", "category_id"]
+    needed += ["segmentation"] if masks else []
+    needed += [] if has_box(record) or "segmentation" in record else ["bbox"]
+    missing = [field for field in needed if field == "bbox" or field not in record]
     if missing:
         yield f"fields missing: {', '.join(missing)}: add them", True
         return
     if not _is_id(record["category_id"]) or record["category_id"] not in categories:
-        yield f"field 'category_id' is {record['category_id']!r}, not one of categories: correct it", True
+        yield _unknown(record["category_id"], categories, "category_id", "categories"), True
     if record.get("iscrowd", 0) not in (0, 1):
         yield f"field 'iscrowd' is {record['iscrowd']!r}: make it 0 or 1", True
     if not _is_number(record.get("area", 1)):
         yield f"field 'area' is {record['area']!r}: give the area of the mask in pixels", True
     if not _is_id(record["image_id"]) or record["image_id"] not in sizes:
-        yield f"field 'image_id' is {record['image_id']!r}, not one of images: correct it", True
+        yield _unknown(record["image_id"], sizes, "image_id", "images"), True
         return
-    size = sizes[record["image_id"]]
-    yield from _box_problems(record, size)
-    if masks:
-        yield from _segmentation_problems(record["segmentation"], size)
+    yield from _shape_problems(record, sizes[record["image_id"]], masks)
+
+
+def _shape_problems(record: dict, size: tuple[int, int], masks: bool) -> Iterable[tuple[str, bool]]:
+    """Of mask and box; a missing box is taken from the mask, which then has to be sound whether it is used or not."""
+    found = list(_segmentation_problems(record["segmentation"], size)) if masks or not has_box(record) else []
+    yield from found
+    if has_box(record):
+        yield from _box_problems(record, size)
+    elif not any(fatal for _, fatal in found):
+        box = mask_box(record["segmentation"], size)
+        if box is None:
+            yield "field 'bbox' is missing and the mask has no pixel in the image: remove the annotation", True
+        else:
+            yield from _box_problems({**record, "bbox": box}, size)
 
 
 def _box_problems(record: dict, size: tuple[int, int]) -> Iterable[tuple[str, bool]]:
@@ -173,6 +210,16 @@ def _segmentation_problems(value: Any, size: tuple[int, int]) -> Iterable[tuple[
         yield "field 'segmentation': a polygon of fewer than three points is left out", False
 
 
+def has_box(record: dict[str, Any]) -> bool:
+    """Whether an annotation states a box; null and an empty list count as none."""
+    return record.get("bbox") not in (None, [])
+
+
+def with_box(record: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:
+    """A checked annotation with its box, which is that of the mask where it states none."""
+    return record if has_box(record) else {**record, "bbox": mask_box(record["segmentation"], size)}
+
+
 def clip_box(bbox: list[float], size: tuple[int, int]) -> tuple[float, float, float, float]:
     """COCO x, y, width, height -> x1, y1, x2, y2 with inclusive ends, inside an image of `size` (h, w).
 
@@ -190,47 +237,14 @@ def is_crowd(record: dict[str, Any]) -> bool:
 
 def is_usable(record: dict[str, Any], size: tuple[int, int]) -> bool:
     """Whether an annotation is trained on: a single object with area and a box inside the image."""
+    return not why_unusable(record, size)
+
+
+def why_unusable(record: dict[str, Any], size: tuple[int, int]) -> str:
+    """What keeps a checked annotation with a box from being trained on, with the remedy; "" for nothing."""
     x1, y1, x2, y2 = clip_box(record["bbox"], size)
-    return not is_crowd(record) and record.get("area", 1) > 0 and x2 >= x1 and y2 >= y1
-
-
-def run_lengths(code: dict[str, Any], size: tuple[int, int]) -> np.ndarray:
-    """Runs (k,) int64 of a COCO run-length code, plain or compressed, of an image of `size` (h, w).
-
-    Raises RLEError unless they describe exactly that many pixels.
-    """
-    if code.get("size") != list(size):
-        raise RLEError(f"size {code.get('size')!r} is not the image's [height, width] {list(size)}")
-    counts = code.get("counts")
-    if isinstance(counts, (str, bytes)):
-        runs = _decompress(counts)
-    elif isinstance(counts, list) and all(isinstance(n, int) and 0 <= n <= size[0] * size[1] for n in counts):
-        runs = np.array(counts, np.int64)
-    else:
-        raise RLEError("counts must be a list of numbers >= 0 within the image, or a compressed string")
-    if np.any(runs < 0) or runs.sum() != size[0] * size[1]:
-        raise RLEError(f"counts sum to {runs.sum()}, or are negative; height x width is {size[0] * size[1]}")
-    return runs
-
-
-def _decompress(text: str | bytes) -> np.ndarray:
-    """Run lengths of COCO's compressed code.
-
-    A number has 5 bits per character from chr(48) on, bit 5 says that more follow; from the fourth run on,
-    numbers are differences to the run two before.
-    """
-    data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-    codes = np.frombuffer(data, np.uint8).astype(np.int64) - 48
-    ends = np.flatnonzero((codes & 0x20) == 0)
-    if not len(codes) or codes.min() < 0 or codes.max() > 63 or not len(ends) or ends[-1] != len(codes) - 1:
-        raise RLEError("counts is not a compressed run-length string: cut off, or foreign characters")
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    lengths = ends - starts + 1
-    if lengths.max() > 7:
-        raise RLEError("counts holds a run longer than any image")
-    digit = np.arange(len(codes)) - np.repeat(starts, lengths)
-    values = np.add.reduceat((codes & 0x1F) << (5 * digit), starts)
-    values -= np.where(codes[ends] & 0x10, np.int64(1) << (5 * lengths), 0)
-    runs = values.copy()
-    runs[1::2], runs[2::2] = np.cumsum(values[1::2]), np.cumsum(values[2::2])
-    return runs
+    if is_crowd(record):
+        return "are crowds, with iscrowd 1: make it 0 where they are single objects"
+    if record.get("area", 1) <= 0:
+        return "have area 0: write the area of the mask in pixels, or leave it out"
+    return "" if x2 >= x1 and y2 >= y1 else "have a bbox outside the image: correct it"

@@ -42,6 +42,10 @@ class DetectionSet(ImageSet):
         """The entry of image_ids[index], read and checked afresh. Raises DatasetError or ImageError."""
         raise NotImplementedError
 
+    def why_no_objects(self) -> str:
+        """Why none of the images has an object, where that is so: the cause in the files, and the remedy."""
+        return "there is none in its files"
+
 
 class JoinedDetectionSet(DetectionSet):
     """Several sets of one class list, one after the other: what `set1+set2` in image_set means."""
@@ -68,6 +72,22 @@ class JoinedDetectionSet(DetectionSet):
         """See DetectionSet."""
         part, place = self._at(index)
         return part.read_entry(place)
+
+    def why_no_objects(self) -> str:
+        """Those of the parts."""
+        return "; ".join(f"{part.name}: {part.why_no_objects()}" for part in self.parts)
+
+
+def entries_to_train_on(data: DetectionSet) -> List[Entry]:
+    """Its entries with objects. Raises DatasetError, which says the cause, when there are none."""
+    entries = data.entries()
+    kept = with_objects(entries)
+    if not kept:
+        raise DatasetError(
+            f"{data.name}: none of its {len(entries)} images has an object to train on: {data.why_no_objects()}. "
+            "`python -m fullconv.lib.tools.check` lists what was found"
+        )
+    return kept
 
 
 def with_mirrored(entries: Sequence[Entry]) -> List[Entry]:

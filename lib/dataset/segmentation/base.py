@@ -10,9 +10,11 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 
+from fullconv.lib.dataset.background import is_background
+from fullconv.lib.dataset.colours import Palette
 from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.image import image_size, open_picture, read_image
-from fullconv.lib.dataset.image_sets import ImageSet, Parts
+from fullconv.lib.dataset.image_sets import ImageSet, Parts, check_ids, unique_ids
 from fullconv.lib.dataset.segmentation.label_files import VOID
 
 ILSVRC_MEAN = np.array([104.00699, 116.66877, 122.67892])
@@ -24,8 +26,10 @@ class SegmentationSet(ImageSet):
 
     name, image_ids, limit: see ImageSet. tasks: class names per task, class 0 first. means: per input, what to
     subtract, in the input's channel order; the dtype is the precision of the subtraction, which is the original's and
-    differs between its sets.
+    differs between its sets. palette: of labels that are colour-coded.
     """
+
+    palette: Palette | None = None
 
     def __init__(
         self,
@@ -36,8 +40,10 @@ class SegmentationSet(ImageSet):
         limit: int | None = None,
     ) -> None:
         super().__init__(name, image_ids, limit)
+        check_ids(self.name, self.image_ids)
         self.tasks = {task: list(classes) for task, classes in tasks.items()}
         self.means = dict(means)
+        self._seen_classes = False  # by `_check_binary`
         for task, classes in self.tasks.items():
             if not 0 < len(classes) <= VOID:
                 raise DatasetError(f"{name}: task {task} has {len(classes)} classes: 8-bit labels allow 1 to {VOID}")
@@ -80,7 +86,7 @@ class SegmentationSet(ImageSet):
         """(h, w) uint8, 255 = void. With `check` False values that are no class stay in (int64 then).
 
         Raises DatasetError: unknown task, missing or damaged file, another size than the image, values that are
-        neither a class nor 255.
+        neither a class nor 255, or a set whose labels are all 0 and 255.
         """
         self._check_name(task, self.tasks, "task")
         path = self.label_file(index, task)
@@ -88,7 +94,39 @@ class SegmentationSet(ImageSet):
         if not check:
             return labels.astype(np.int64)
         check_range(path, labels, len(self.tasks[task]))
+        if not self._seen_classes and self._may_be_binary(task) and not _has_objects(labels):
+            self._check_binary(task, index)
         return labels.astype(np.uint8)
+
+    def _may_be_binary(self, task: str) -> bool:
+        """Whether an image with nothing but class 0 and void is odd: not where class 0 is one of many (wall, sky)."""
+        classes = self.tasks[task]
+        return len(classes) <= 2 or is_background(classes[0])
+
+    def _check_binary(self, task: str, index: int) -> None:
+        """DatasetError where all labels of the set are 0 and 255: masks of the object that would train as void.
+
+        A set is looked through until a label has a class besides 0, which in most is the first, and only once.
+        """
+        found: set[int] = set()
+        for other in [index, *range(len(self))]:
+            try:
+                labels = self._raw_label(self.label_file(other, task), task, self.size(other))
+            except ValueError:
+                continue  # missing or damaged, which whoever reads it is told
+            found.update(np.unique(labels).tolist())
+            if found - {0, VOID}:
+                break
+        if found == {0, VOID}:
+            raise DatasetError(
+                f"{self.name}: all labels are 0 or 255, and 255 is void, so there is nothing but class 0 to learn: "
+                "masks written as 0 and 255 need 1 for the object"
+            )
+        self._seen_classes = True
+
+    def read_instances(self, index: int) -> np.ndarray:
+        """(h, w) uint8 instance ids, 0 background, 255 void. Raises DatasetError as `read_label`, or if it has none."""
+        raise DatasetError(f"{self.name} has no instance maps: leave --instances out")
 
     def _check_name(self, name: str, known: Mapping[str, Any], what: str) -> None:
         if name not in known:
@@ -96,13 +134,17 @@ class SegmentationSet(ImageSet):
 
 
 class JoinedSegmentation(SegmentationSet):
-    """Several sets of one kind, one after the other: what `train+val` means."""
+    """Several sets of one kind, one after the other: what `train+val` means.
+
+    Images of equal ids get other ones, as predictions are called after them.
+    """
 
     def __init__(self, parts: Sequence[SegmentationSet]) -> None:
         joined, first = Parts(parts), parts[0]
         if any(part.tasks != first.tasks or part.inputs != first.inputs for part in parts):
             raise DatasetError(f"{joined.name}: sets with different classes cannot be joined")
-        super().__init__(joined.name, joined.image_ids, first.tasks, first.means)
+        super().__init__(joined.name, unique_ids(joined.image_ids), first.tasks, first.means)
+        self.palette = first.palette
         self.parts, self._at = joined.parts, joined.at
 
     def image_file(self, index: int, name: str = "data") -> str:
@@ -116,6 +158,14 @@ class JoinedSegmentation(SegmentationSet):
     def read_label(self, index: int, task: str = "label", check: bool = True) -> np.ndarray:
         part, place = self._at(index)
         return part.read_label(place, task, check)
+
+    def read_instances(self, index: int) -> np.ndarray:
+        part, place = self._at(index)
+        return part.read_instances(place)
+
+
+def _has_objects(labels: np.ndarray) -> bool:
+    return bool(((labels != 0) & (labels != VOID)).any())
 
 
 def check_range(path: str, labels: np.ndarray, num_classes: int) -> None:

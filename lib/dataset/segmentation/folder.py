@@ -5,7 +5,8 @@
     <path>/images/<split>, labels/<split>      where there is no list: pictures and labels of the same name; for split
                                                `all` also images/ and labels/ themselves
     <path>/classes.txt               class names from label 0 on, one per line
-    <path>/palette.txt               or label_colors.txt: `R G B name` per line, when labels are colour-coded PNGs
+    <path>/palette.txt               or label_colors.txt: `R G B name` per line, when labels are colour-coded PNGs; or
+                                     CVAT's labelmap.txt: `name:R,G,B::`
 
 Index PNGs hold class numbers, 255 is void; further labels to ignore are given as `void`.
 """
@@ -17,25 +18,25 @@ from typing import Sequence
 
 import numpy as np
 
+from fullconv.lib.dataset.class_list import label_names
+from fullconv.lib.dataset.colours import Palette, read_palette
 from fullconv.lib.dataset.errors import DatasetError
+from fullconv.lib.dataset.image_sets import unique_ids
 from fullconv.lib.dataset.segmentation.base import ILSVRC_MEAN, SegmentationSet
 from fullconv.lib.dataset.segmentation.label_files import (
     VOID,
-    Palette,
     read_label_png,
     read_list,
-    read_names,
-    read_palette,
 )
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
-PALETTE_FILES = ("palette.txt", "label_colors.txt")
+PALETTE_FILES = ("palette.txt", "label_colors.txt", "labelmap.txt")
 
 
 class FolderSegmentation(SegmentationSet):
     """The images of one split of a folder.
 
-    palette: palette file; default <path>/palette.txt or label_colors.txt, where there is no classes.txt. void: label
+    palette: palette file; default one of PALETTE_FILES in <path>, where there is no classes.txt. void: label
     values to treat as 255.
 
     Raises DatasetError: no list and no such folders, an image without a label, no class names.
@@ -49,9 +50,9 @@ class FolderSegmentation(SegmentationSet):
         self.path, self.void = path, tuple(void)
         pairs = self._read_pairs(split)
         self.palette = self._read_palette(palette)
-        classes = self.palette.classes if self.palette else read_names(os.path.join(path, "classes.txt"))
+        classes = self.palette.classes if self.palette else label_names(os.path.join(path, "classes.txt"))
         self.images, self.labels = zip(*pairs)
-        ids, means = _unique_ids(self.images), {"data": ILSVRC_MEAN}
+        ids, means = unique_ids([_stem(file) for file in self.images]), {"data": ILSVRC_MEAN}
         super().__init__(f"{self.kind}_{split}", ids, {"label": classes}, means, limit)
 
     def _read_palette(self, given: str) -> Palette | None:
@@ -114,11 +115,3 @@ class CamVid(FolderSegmentation):
 
 def _stem(name: str) -> str:
     return os.path.splitext(os.path.basename(name))[0]
-
-
-def _unique_ids(files: Sequence[str]) -> list[str]:
-    """File names without folder and ending, which predictions are stored under; numbered where two are equal."""
-    stems = [_stem(file) for file in files]
-    if len(set(stems)) == len(stems):
-        return stems
-    return [f"{index:06d}_{stem}" for index, stem in enumerate(stems)]

@@ -6,87 +6,21 @@ A label map is (h, w) of integers as stored; what its numbers mean is the reader
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
-from dataclasses import dataclass
 from typing import Sequence
 
 import numpy as np
 from PIL import Image
 
+from fullconv.lib.dataset.colours import VOID as VOID  # for whoever reads labels
+from fullconv.lib.dataset.colours import Palette, decode_colours
 from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.image import open_picture
+from fullconv.lib.dataset.lossless import check_format, check_lossless
 from fullconv.lib.dataset.mat_file import MatError, read_variable
+from fullconv.lib.dataset.text_files import read_lines
 
-VOID = 255
-INDEX_MODES = ("P", "L", "I;16", "I")
-LOSSY_ENDINGS = (".jpg", ".jpeg", ".webp")
-VOID_NAMES = ("void", "unlabelled", "unlabeled", "ignore")
-
-
-@dataclass(frozen=True)
-class Palette:
-    """The colours of a colour-coded label: `labels[i]` (a class, or VOID) is drawn in `colours[i]` (R, G, B).
-
-    classes: names of the classes 0, 1, ... in the file's order, void left out. path: for messages.
-    """
-
-    path: str
-    classes: tuple[str, ...]
-    colours: np.ndarray
-    labels: np.ndarray
-
-
-def read_palette(path: str) -> Palette:
-    """A palette file: one `R G B name` per line (the form of CamVid's label_colors.txt), `#` starts a comment.
-
-    Classes are numbered in the file's order; entries named void, unlabelled or ignore are label 255.
-    Raises DatasetError: missing file, a line of another form, a colour or a name twice, more than 255 classes.
-    """
-    colours: list[tuple[int, ...]] = []
-    labels: list[int] = []
-    classes: list[str] = []
-    for number, line in enumerate(_lines(path, "palette file"), 1):
-        line = re.sub(r"(^|\s)#.*", "", line).strip()
-        if not line:
-            continue
-        match = re.fullmatch(r"(\d+)[\s,]+(\d+)[\s,]+(\d+)[\s,:]+(\S.*)", line)
-        colour = tuple(int(v) for v in match.groups()[:3]) if match else (256,)
-        if match is None or max(colour) > 255:
-            raise DatasetError(f"{path}, line {number}: {line!r} is not `R G B name` with 0 to 255 each")
-        name = match.group(4).strip()
-        if colour in colours or name in classes:
-            raise DatasetError(f"{path}, line {number}: colour {colour} or name {name!r} occurs twice: remove one")
-        void = name.lower() in VOID_NAMES
-        colours.append(colour)
-        labels.append(VOID if void else len(classes))
-        classes.extend([] if void else [name])
-    if not 0 < len(classes) <= VOID:
-        raise DatasetError(f"{path}: {len(classes)} classes: a palette file names 1 to {VOID}")
-    return Palette(path, tuple(classes), np.array(colours, np.uint8), np.array(labels, np.uint8))
-
-
-def decode_colours(image: np.ndarray, palette: Palette, path: str) -> np.ndarray:
-    """(h, w, 3) uint8 R, G, B -> (h, w) uint8 labels. Raises DatasetError: a colour the palette does not list."""
-    codes, known = _codes(image), _codes(palette.colours)
-    order = np.argsort(known)
-    place = np.searchsorted(known[order], codes).clip(max=len(known) - 1)
-    found = order[place]
-    wrong = known[found] != codes
-    if wrong.any():
-        values, counts = np.unique(codes[wrong], return_counts=True)
-        worst = int(values[counts.argmax()])
-        colour = (worst >> 16, worst >> 8 & 255, worst & 255)
-        raise DatasetError(
-            f"{path}: {wrong.sum()} pixels in {len(values)} colours are not in {palette.path}, most of them "
-            f"R G B {colour}: add the colour there, and save labels without smoothing or JPEG"
-        )
-    return palette.labels[found]
-
-
-def _codes(colours: np.ndarray) -> np.ndarray:
-    wide = colours.astype(np.int32)
-    return wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
+INDEX_MODES = ("P", "L", "I;16", "I", "1")
 
 
 def open_label(path: str, size: Sequence[int]) -> Image.Image:
@@ -94,14 +28,14 @@ def open_label(path: str, size: Sequence[int]) -> Image.Image:
 
     Raises DatasetError: missing, lossy, unreadable, or of another size.
     """
+    check_lossless(path)
     if not os.path.isfile(path):
         raise DatasetError(f"{path}: no such label: check dataset_path, or take the id out of the list")
-    if path.lower().endswith(LOSSY_ENDINGS):
-        raise DatasetError(f"{path}: JPEG changes the values of a label: save labels as PNG")
     try:
         image = open_picture(path)
     except Exception as error:  # PIL's readers raise many kinds on damaged files
         raise DatasetError(f"{path}: not a readable label PNG ({error}): write it again") from error
+    check_format(path, image)
     check_size(path, image.size[::-1], size)
     return image
 
@@ -130,6 +64,7 @@ def read_label_png(path: str, size: Sequence[int], palette: Palette | None = Non
         try:
             # A palette picture may carry the colours, too: with a palette file those count, not its indices.
             labels = np.array(image.convert("RGB") if palette is not None else image)
+            labels = labels.astype(np.uint8) if labels.dtype == bool else labels  # a picture of one bit
         except Exception as error:
             raise DatasetError(f"{path}: the label is truncated or damaged ({error}): write it again") from error
     return decode_colours(labels, palette, path) if palette is not None else labels
@@ -153,36 +88,15 @@ def read_label_mat(path: str, field: str, size: Sequence[int]) -> np.ndarray:
     return labels.astype(np.int64)
 
 
-def read_names(path: str) -> list[str]:
-    """Class names, one per line, a leading number as in `12: name` dropped.
-
-    Raises DatasetError: missing or empty file, or a name twice.
-    """
-    names = [re.sub(r"^\d+\s*:\s*", "", line.strip()) for line in _lines(path, "class list") if line.strip()]
-    if not names:
-        raise DatasetError(f"{path}: the class list is empty: write one name per line")
-    if len(set(names)) != len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise DatasetError(f"{path}: class {twice!r} is listed twice: rename one")
-    return names
-
-
 def read_list(path: str) -> list[str]:
-    """The lines of a split list, blank ones dropped. DatasetError: missing, empty, or a line twice."""
-    lines = [line.strip() for line in _lines(path, "split list") if line.strip()]
+    """The lines of a split list, blank ones dropped, with / where Windows writes a backslash.
+
+    DatasetError: missing, empty, or a line twice.
+    """
+    lines = [line.replace("\\", "/") for line in read_lines(path, "split list")]
     if not lines:
         raise DatasetError(f"{path}: the split list is empty: write one image id per line")
     if len(set(lines)) != len(lines):
         twice = next(line for line, count in Counter(lines).items() if count > 1)
         raise DatasetError(f"{path}: {twice} is listed twice: remove one")
     return lines
-
-
-def _lines(path: str, what: str) -> list[str]:
-    if not os.path.isfile(path):
-        raise DatasetError(f"{path}: no such {what}: check dataset_path and image_set")
-    try:
-        with open(path, encoding="utf-8-sig") as file:
-            return file.read().splitlines()
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path}: the {what} is not UTF-8 text ({error})") from error

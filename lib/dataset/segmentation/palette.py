@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+from typing import Iterable, Sequence
 
 import numpy as np
 from PIL import Image
 
+from fullconv.lib.dataset.colours import VOC_VOID
+from fullconv.lib.dataset.voc_files import VOC_CLASSES
 from fullconv.lib.utils import atomic
 
 
@@ -23,6 +26,22 @@ def make_palette(count: int) -> np.ndarray:
         for channel in range(3):
             palette[:, channel] |= (labels >> (3 * bit + channel) & 1) << (7 - bit)
     return palette.astype(np.uint8)
+
+
+def moved_labels(palette: np.ndarray, used: Iterable[int], classes: Sequence[str]) -> dict[int, int]:
+    """Index -> class, of the indices of a palette PNG whose colour is VOC's colour of another class.
+
+    palette: (n, 3) R, G, B of the file; used: the indices of its pixels; classes: names, label 0 first. An editor that
+    sorts or drops colours leaves such files. But a few of VOC's colours do not make a palette VOC's: it has to hold all
+    colours of the classes; or, in sets of VOC's own classes, nothing but them and void's.
+    """
+    voc = {tuple(colour): label for label, colour in enumerate(make_palette(len(classes)).tolist())}
+    colours = [tuple(colour) for colour in palette.tolist()]
+    shown = {index: colours[index] for index in used if index < len(colours)}
+    own_classes = list(classes[1:]) == VOC_CLASSES
+    if not (set(shown.values()) <= {*voc, tuple(VOC_VOID.tolist())} if own_classes else set(voc) <= set(colours)):
+        return {}
+    return {index: voc[c] for index, c in shown.items() if voc.get(c, index) != index and any(c)}
 
 
 def write_palette_png(path: str, labels: np.ndarray, palette: np.ndarray | None = None) -> None:

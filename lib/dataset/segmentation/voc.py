@@ -5,7 +5,8 @@
     <path>/SegmentationClass/<id>.png              palette PNG of class indices, or
     <path>/cls/<id>.mat                            GTcls.Segmentation, as SBD has it
     <path>/SegmentationObject/<id>.png             instance ids, or inst/<id>.mat; only read for conversion
-    <path>/classes.txt                             class names, where they are not the 20 of VOC
+    <path>/classes.txt                             class names, where they are not the 20 of VOC, or
+    <path>/labelmap.txt                            names and colours, as CVAT exports them: PNGs may then hold colours
 
 0 is background, 255 is void. A set is read from its own layout first; where that is missing the other one serves,
 so that a VOC folder with SBD's .mat files can be used as it is.
@@ -18,12 +19,13 @@ from typing import Sequence
 
 import numpy as np
 
-from fullconv.lib.dataset.background import is_background
 from fullconv.lib.dataset.errors import DatasetError
+from fullconv.lib.dataset.lossless import check_lossless
 from fullconv.lib.dataset.segmentation.base import ILSVRC_MEAN, SegmentationSet
-from fullconv.lib.dataset.segmentation.label_files import read_label_png, read_list, read_names
+from fullconv.lib.dataset.segmentation.label_files import open_label, read_label_png, read_list
 from fullconv.lib.dataset.shapes import writer as drawn
-from fullconv.lib.dataset.voc_files import VOC_CLASSES, read_map
+from fullconv.lib.dataset.voc_files import read_labelmap, read_map, read_object_classes
+from fullconv.lib.mask.instance_map import VOID, has_void
 
 
 class VOCSegmentation(SegmentationSet):
@@ -42,8 +44,10 @@ class VOCSegmentation(SegmentationSet):
         self.path = path
         lists = [os.path.join(path, folder, f"{split}.txt") for folder in self.lists]
         ids = read_list(next((file for file in lists if os.path.isfile(file)), lists[0]))
-        means = {"data": ILSVRC_MEAN}
-        super().__init__(f"{self.kind}_{split}", ids, {"label": _classes(path)}, means, limit)
+        means, self.palette = {"data": ILSVRC_MEAN}, read_labelmap(path)
+        super().__init__(
+            f"{self.kind}_{split}", ids, {"label": ["background", *read_object_classes(path)]}, means, limit
+        )
 
     def image_file(self, index: int, name: str = "data") -> str:
         return self._find(index, "image", [(folder, end) for folder in self.images for end in (".jpg", ".png")])
@@ -52,9 +56,20 @@ class VOCSegmentation(SegmentationSet):
         return self._find(index, "label", self.labels)
 
     def read_instances(self, index: int) -> np.ndarray:
-        """(h, w) integer instance ids, 0 background, 255 void. Raises DatasetError as `read_label`."""
+        """(h, w) uint8 instance ids, 0 background, 255 void.
+
+        Raises DatasetError as `read_label`, and for a map with more objects than 8 bits hold beside void.
+        """
         path = self._find(index, "instance map", self.instances)
-        return read_map(path, "GTinst", self.size(index))
+        instances = read_map(path, "GTinst", self.size(index), self.palette)
+        if self.palette is not None:  # colours, which are numbers of 24 bits
+            instances = np.unique(instances, return_inverse=True)[1].reshape(instances.shape)
+        if not has_void(instances) and instances.size and not 0 <= instances.min() <= instances.max() < VOID:
+            raise DatasetError(
+                f"{path}: instance ids go from {instances.min()} to {instances.max()}: 8 bits hold 1 to 254, and 255 "
+                "is void: number the objects of every image from 1"
+            )
+        return instances.astype(np.uint8)
 
     def _find(self, index: int, what: str, places: Sequence[tuple[str, str]]) -> str:
         image_id = self.image_ids[index]
@@ -62,12 +77,18 @@ class VOCSegmentation(SegmentationSet):
         for file in tried:
             if os.path.isfile(file):
                 return file
+        for file in tried if what != "image" else ():
+            check_lossless(file)
         raise DatasetError(
             f"{what} of {image_id} is missing, looked for {', '.join(tried)}: add it, or take the id out of the list"
         )
 
     def _raw_label(self, path: str, task: str, size: tuple[int, int]) -> np.ndarray:
-        return read_map(path, "GTcls", size) if path.endswith(".mat") else read_label_png(path, size)
+        if path.endswith(".mat"):
+            return read_map(path, "GTcls", size)
+        with open_label(path, size) as image:
+            grey = image.mode not in ("P", "RGB", "RGBA")
+        return read_label_png(path, size, None if grey else self.palette)
 
 
 class SBDSegmentation(VOCSegmentation):
@@ -97,10 +118,3 @@ class TexturedShapesSegmentation(ShapesSegmentation):
 
     kind = "textured_shapes"
     cues = True
-
-
-def _classes(path: str) -> list[str]:
-    """Background and the names of classes.txt, or of VOC."""
-    file = os.path.join(path, "classes.txt")
-    names = read_names(file) if os.path.isfile(file) else list(VOC_CLASSES)
-    return names if is_background(names[0]) else ["background", *names]

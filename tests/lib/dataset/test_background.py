@@ -2,7 +2,7 @@
 
 import pytest
 
-from fullconv.lib.dataset.background import BACKGROUND, is_background
+from fullconv.lib.dataset.background import BACKGROUND, is_background, is_ignored
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,10 @@ from fullconv.lib.dataset.background import BACKGROUND, is_background
 )
 def test_spellings(name, expected):
     assert is_background(name) is expected
+
+
+@pytest.mark.parametrize(
+    "name, expected", [("__ignore__", True), ("_ignore_", True), ("ignore", False), ("void", False)]
+)
+def test_what_names_no_label(name, expected):
+    assert is_ignored(name) is expected

@@ -3,7 +3,7 @@
 import pytest
 
 from fullconv.lib.dataset.errors import DatasetError
-from fullconv.lib.dataset.image_sets import ImageSet, Parts, parse_image_set, read_parts
+from fullconv.lib.dataset.image_sets import ImageSet, Parts, parse_image_set, read_parts, unique_ids
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,15 @@ def test_bad_image_set_names(text):
 def test_a_limit_is_in_the_name():
     whole, part = ImageSet("a", "wxyz"), ImageSet("a", "wxyz", 2)
     assert (whole.name, len(whole), part.name, part.image_ids) == ("a", 4, "a_first2", ["w", "x"])
+
+
+def test_a_folder_in_a_list_is_none_in_file_names():
+    assert ImageSet("voc_sub/a", "x").name == "voc_sub_a"
+
+
+def test_unique_ids():
+    assert unique_ids(["a/1", "b/1"]) == ["a/1", "b/1"]
+    assert unique_ids(["a/1", "2", "a/1"]) == ["a/000000_1", "000001_2", "a/000002_1"]
 
 
 def test_places_in_parts():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from fullconv.lib.dataset.mat_file import MAX_BYTES, MatError, read_field, read_variable
+from fullconv.lib.dataset.mat_file import SPARE_BYTES, MatError, read_field, read_variable
 
 LABELS = np.random.RandomState(0).randint(0, 4, (12, 9))
 
@@ -76,16 +76,51 @@ def test_other_contents(value, text):
 
 
 def test_not_matlab():
-    for data in (b"", b"x" * 200, b"MATLAB 7.3 MAT-file".ljust(600, b"\0")):
-        with pytest.raises(MatError, match="-v7"):
+    for data in (b"", b"x" * 200, b"MATLAB 4".ljust(600, b"\0")):
+        with pytest.raises(MatError, match="no MATLAB 5 header: save it with `save -v7`"):
             read_field(data, "GT", "Segmentation")
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\0\2IM",
+        b"MATLAB 7.3 MAT-file".ljust(600, b"\0"),
+        b"written by another program".ljust(124) + b"\0\2IM",
+        b"written by another program".ljust(124) + b"\2\0MI",
+        b"\0" * 512 + b"\x89HDF\r\n\x1a\n",
+        b"\x89HDF\r\n\x1a\n".ljust(200, b"\0"),
+    ],
+)
+def test_version_7_3_is_named(header):
+    with pytest.raises(MatError, match="version 7.3, which is HDF5: load it in MATLAB and save it with `save -v7`"):
+        read_field(header + bytes(600), "GT", "Segmentation")
+
+
+def _compressed(variable):
+    bomb = zlib.compress(variable, 9)
+    return b" " * 124 + b"\0\1IM" + (15).to_bytes(4, "little") + len(bomb).to_bytes(4, "little") + bomb
+
+
 def test_decompression_bomb():
-    bomb = zlib.compress(bytes(MAX_BYTES + 1), 1)
-    data = b" " * 124 + b"\0\1IM" + (15).to_bytes(4, "little") + len(bomb).to_bytes(4, "little") + bomb
-    with pytest.raises(MatError, match="larger than"):
-        read_field(data, "GT", "Segmentation")
+    with pytest.raises(MatError, match="larger than 67.* bytes: save labels as uint8"):
+        read_field(_compressed(bytes(SPARE_BYTES + 2**21)), "GT", "Segmentation")
+
+
+def test_small_numbers_declared_as_large_ones():
+    """Bytes of a double array, as MATLAB stores small whole numbers: eight times as large in memory."""
+
+    def element(kind, data):
+        return kind.to_bytes(4, "little") + len(data).to_bytes(4, "little") + data + b"\0" * (-len(data) % 8)
+
+    def array(count):
+        sizes = b"".join(value.to_bytes(4, "little") for value in (1, count))
+        parts = element(6, (6).to_bytes(8, "little")) + element(5, sizes) + element(1, b"S") + element(2, bytes(count))
+        return _compressed(element(14, parts))
+
+    assert read_variable(array(1000), "S").shape == (1, 1000)
+    with pytest.raises(MatError, match="S takes 128000000 bytes of memory, more than 67.*: save labels as uint8"):
+        read_variable(array(16 * 10**6), "S")
 
 
 @pytest.mark.parametrize("compress", [True, False])

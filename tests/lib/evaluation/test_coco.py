@@ -202,6 +202,25 @@ def test_numpy_ids_are_fine(tmp_path):
     assert changed == evaluate(tmp_path, data, detections)
 
 
+@pytest.mark.parametrize("write", [str, lambda number: f"set/{number:04d}.jpg"])
+def test_ids_may_be_text(tmp_path, write):
+    """Scores are those of the same data with numbers, and the results have the file's ids."""
+    data, detections = make_case()
+    expected = evaluate(tmp_path, data, detections)
+    text = copy.deepcopy(data)
+    for record in [*text["images"], *text["categories"]]:
+        record["id"] = write(record["id"])
+    for record in text["annotations"]:
+        record["image_id"], record["category_id"] = write(record["image_id"]), write(record["category_id"])
+    ids = {"image_ids": [write(i) for i in IMAGE_IDS], "category_ids": [write(i) for i in CATEGORY_IDS]}
+    assert evaluate(tmp_path, text, detections, **ids) == expected
+    records = json.loads((tmp_path / "results" / "detections_results_results.json").read_text())
+    assert {r["image_id"] for r in records} == set(ids["image_ids"])
+    assert {r["category_id"] for r in records} <= set(ids["category_ids"])
+    far = [Detections([[0, 0, 3, 3]], [0.9], [1], np.ones((1, 21, 21), np.float32))] * 3
+    assert evaluate(tmp_path, text, far, **ids)["AP"] < 0.1
+
+
 def test_boxes_alone_need_no_segmentation(tmp_path):
     """The box scores are those of the run with masks, and the results file has boxes."""
     data, detections = make_case()

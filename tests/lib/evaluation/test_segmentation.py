@@ -100,7 +100,7 @@ class TwoTasks(SegmentationSet):
     """Two images with labels for two tasks, in memory."""
 
     def __init__(self):
-        super().__init__("two", ["a", "b"], {"sem": ["x", "y", "z"], "geo": ["u", "v"]}, {"data": np.zeros(3)})
+        super().__init__("two", ["a", "folder/b"], {"sem": ["x", "y", "z"], "geo": ["u", "v"]}, {"data": np.zeros(3)})
         rng = np.random.RandomState(0)
         self.truth = [{"sem": rng.randint(0, 3, s), "geo": rng.randint(0, 2, s)} for s in ((4, 5), (6, 3))]
         self.truth[0]["geo"][0, 0] = 255
@@ -124,7 +124,7 @@ def test_streaming_evaluation_of_two_tasks(tmp_path):
         predicted = np.concatenate([p[task].ravel() for p in predictions])
         expected = scores(confusion_matrix(truth, predicted, len(classes)))
         assert result[task].as_dict(classes) == expected.as_dict(classes)
-        with Image.open(tmp_path / "out" / task / "b.png") as picture:
+        with Image.open(tmp_path / "out" / task / "folder" / "b.png") as picture:
             assert picture.mode == "P" and np.array_equal(np.array(picture), predictions[1][task])
     assert evaluator.mean_loss("sem") == 2.5 and evaluator.mean_loss("geo") == 1.0
 
@@ -133,7 +133,7 @@ def test_evaluator_errors_name_the_image():
     evaluator = SegmentationEvaluator(TwoTasks())
     with pytest.raises(EvaluationError, match="no image was evaluated"):
         evaluator.result()
-    with pytest.raises(EvaluationError, match="image b, sem: the truth is .6, 3. but the prediction .2, 2."):
+    with pytest.raises(EvaluationError, match="image folder/b, sem: the truth is .6, 3. but the prediction .2, 2."):
         evaluator.add(1, {"geo": np.zeros((6, 3), int), "sem": np.zeros((2, 2), int)})
     assert evaluator.matrices["geo"].sum() == 0, "an image counts for all its tasks or for none"
     with pytest.raises((DatasetError, KeyError)):

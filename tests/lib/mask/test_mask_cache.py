@@ -203,3 +203,38 @@ def test_many_threads(cached, masks, tmp_path):
         thread.join(60)
     assert not wrong and not any(thread.is_alive() for thread in threads)
     assert all(name.endswith(".hkl") for name in os.listdir(tmp_path))
+
+
+def _virtual(file, other):
+    layout = h5py.VirtualLayout((1, 2, 3), bool)
+    layout[:] = h5py.VirtualSource(str(other), "data", (1, 2, 3))
+    file.create_virtual_dataset("data", layout)
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        lambda file, other: file.__setitem__("data", h5py.ExternalLink(str(other), "data")),
+        lambda file, other: file.__setitem__("data", h5py.SoftLink("/elsewhere")),
+        lambda file, other: file.create_dataset("data", (1, 2, 3), bool, external=[(str(other), 0, 6)]),
+        _virtual,
+    ],
+)
+def test_a_cache_that_points_to_another_file_is_not_followed(tmp_path, point):
+    other, path = tmp_path / "other.hkl", tmp_path / "a.hkl"
+    write_masks(str(other), np.ones((1, 2, 3), bool))
+    with h5py.File(path, "w") as file:
+        point(file, other)
+    with pytest.raises(MaskCacheError, match=r"a\.hkl is unusable \(its data are (a link|in another file)\)"):
+        read_masks(str(path))
+
+
+def test_a_link_in_the_place_of_a_cache_is_replaced(tmp_path):
+    masks, other, path = np.zeros((1, 2, 3), bool), tmp_path / "other.hkl", tmp_path / "a.hkl"
+    write_masks(str(other), ~masks)
+    path.symlink_to(other)
+    before = other.read_bytes()
+    cached = CachedMasks(Source(masks), str(path), (1, 2, 3), MaskStore())
+    with pytest.warns(UserWarning, match=r"unusable \(it is a link\)"):
+        assert not cached.load().any()
+    assert not path.is_symlink() and other.read_bytes() == before

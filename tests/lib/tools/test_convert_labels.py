@@ -58,3 +58,21 @@ def test_a_wrong_label_stops_with_its_name(tmp_path, capsys):
     assert main(arguments) == 1
     assert "stopped after 1 labels" in capsys.readouterr().out
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["a0.png"]
+
+
+def test_ids_with_a_folder_and_joined_splits_of_equal_names(tmp_path, capsys):
+    for split, value in (("train", 1), ("val", 2)):
+        for kind, picture in (("images", np.zeros((4, 6, 3), np.uint8)), ("labels", np.full((4, 6), value, np.uint8))):
+            (tmp_path / kind / split).mkdir(parents=True)
+            Image.fromarray(picture).save(tmp_path / kind / split / "a.png")
+    (tmp_path / "classes.txt").write_text("bg\na\nb\n")
+    arguments = ["--dataset", "folder", "--split", "train+val", "--path", str(tmp_path), "--out", str(tmp_path / "o")]
+    assert main(arguments) == 0 and "2 labels" in capsys.readouterr().out
+    assert [int(read(tmp_path / "o" / f"00000{i}_a.png").max()) for i in (0, 1)] == [1, 2]
+
+    for link, folder in (("JPEGImages", "images"), ("SegmentationClass", "labels")):
+        (tmp_path / folder).rename(tmp_path / link)
+    (tmp_path / "list.txt").write_text("train/a\nval/a\n")
+    arguments = ["--dataset", "voc", "--split", "list", "--path", str(tmp_path), "--out", str(tmp_path / "v")]
+    assert main(arguments) == 0
+    assert [int(read(tmp_path / "v" / split / "a.png").max()) for split in ("train", "val")] == [1, 2]

@@ -7,9 +7,10 @@ import cv2
 import numpy as np
 import pytest
 
+from fullconv.lib.dataset import notice
 from fullconv.lib.dataset.detection.coco_files import ImageFinder, find_annotations
 from fullconv.lib.dataset.detection.coco_format import clip_box
-from fullconv.lib.dataset.detection.detection_set import with_objects
+from fullconv.lib.dataset.detection.detection_set import entries_to_train_on, with_objects
 from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.registry import detection_set
 from fullconv.lib.tools.check import main as check
@@ -86,10 +87,104 @@ def test_only_crowd_leaves_an_empty_entry(write, data):
     assert len(entries) == 2 and not len(entries[0].boxes) and not with_objects(entries)
 
 
+@pytest.mark.parametrize(
+    "changes, cause",
+    [
+        ({"iscrowd": 1}, "3 annotations are crowds, with iscrowd 1: make it 0"),
+        ({"area": 0}, "3 annotations have area 0: write the area of the mask in pixels, or leave it out"),
+        ({"bbox": [100, 5, 11, 11], "iscrowd": 1}, "3 annotations are crowds"),
+        (None, r".*own\.json has no annotations of them"),
+    ],
+)
+def test_why_nothing_can_be_trained_on(write, data, changes, cause):
+    data["annotations"] = [_annotation(key, **changes) for key in (1, 2, 3)] if changes else []
+    with pytest.raises(DatasetError, match="none of its 2 images has an object to train on: " + cause):
+        entries_to_train_on(write(data))
+    with pytest.raises(DatasetError, match="COCO_own_first1: .*; COCO_own: "):
+        entries_to_train_on(write(data, "own[:1]+own"))
+
+
+def test_one_object_is_enough(write, data):
+    data["annotations"] = [_annotation(1, iscrowd=1), _annotation(2, area=0), _annotation(3)]
+    dataset = write(data)
+    assert entries_to_train_on(dataset) == dataset.entries()[:1]
+
+
 def test_optional_fields(write, data):
     for record in data["annotations"][:2]:
         del record["iscrowd"], record["area"]
     assert len(write(data).entries()[0].boxes) == 2
+
+
+def _with_text_ids(data, kinds=("images", "categories")):
+    for kind, field in (("images", "image_id"), ("categories", "category_id")):
+        if kind in kinds:
+            for record in data[kind]:
+                record["id"] = str(record["id"])
+            for record in data["annotations"]:
+                record[field] = str(record[field])
+    return data
+
+
+def test_text_ids(write, data):
+    dataset = write(_with_text_ids(data))
+    assert dataset.classes[1:] == ["cat", "dog"] and dataset.category_ids == ["7", "30"], "by value, not by letters"
+    assert dataset.image_ids == ["1", "9"] and dataset.entries()[0].classes.tolist() == [1, 2]
+    data["categories"][1]["id"] = "a"
+    data["annotations"] = []
+    assert write(data).category_ids == ["30", "a"]
+
+
+@pytest.mark.parametrize("kind", ["images", "categories"])
+def test_mixed_ids_are_refused(write, data, kind):
+    data[kind][0]["id"] = str(data[kind][0]["id"])
+    with pytest.raises(DatasetError, match=rf"{kind}: ids are both numbers and text, as \d+ and '\d+': make all"):
+        write(data)
+
+
+def test_a_reference_of_another_type_is_named(write, data):
+    data["annotations"][0]["category_id"] = "7"
+    with pytest.raises(DatasetError, match="'category_id' is '7', not one of categories, whose ids are numbers"):
+        write(data)
+    data["annotations"][0].update(category_id=7, image_id="9")
+    with pytest.raises(DatasetError, match="'image_id' is '9', not one of images, whose ids are numbers"):
+        write(data)
+
+
+@pytest.mark.parametrize("name", ["background", "_background_", "__background__", "__ignore__"])
+def test_categories_that_are_no_objects_are_left_out(write, data, name, caplog):
+    data["categories"].append({"id": 1, "name": name})
+    data["annotations"].append(_annotation(4, category_id=1))
+    dataset = write(data)
+    assert dataset.classes[1:] == ["cat", "dog"] and len(dataset.entries()[0].boxes) == 2
+    assert f"category 1 ({name!r}) means" in caplog.text and "left out with its 1 annotations" in caplog.text
+
+
+def test_the_root_of_roboflow_is_left_out(write, data, caplog):
+    for category in data["categories"]:
+        category["supercategory"] = "cat"
+    data["categories"].append({"id": 0, "name": "cat", "supercategory": "none"})
+    assert write(data).category_ids == [7, 30] and "category 0 ('cat') is above all others" in caplog.text
+    data["annotations"].append(_annotation(4, category_id=0))
+    with pytest.raises(DatasetError, match="name 'cat' is used twice"):
+        write(data)
+
+
+def test_no_class_at_all(write, data):
+    data.update(categories=[{"id": 0, "name": "background"}], annotations=[])
+    with pytest.raises(DatasetError, match="categories: there is no class of objects among them"):
+        write(data)
+
+
+@pytest.mark.parametrize("encoding, message", [("utf-8-sig", None), ("utf-16", "annotation file is UTF-16 text")])
+def test_byte_order_marks(write, data, encoding, message):
+    write(data)
+    (write.folder / "annotations" / "own.json").write_text(json.dumps(data), encoding=encoding)
+    if message is None:
+        assert len(detection_set("coco", "own", dataset_path=str(write.folder))) == 2
+    else:
+        with pytest.raises(DatasetError, match=message + ".*save it as UTF-8"):
+            detection_set("coco", "own", dataset_path=str(write.folder))
 
 
 def test_subset_and_join(write, data):
@@ -146,7 +241,7 @@ def test_bad_annotations(write, data, changes, text):
         write(data)
 
 
-@pytest.mark.parametrize("field", ["image_id", "category_id", "bbox", "segmentation"])
+@pytest.mark.parametrize("field", ["image_id", "category_id", "segmentation"])
 def test_missing_fields(write, data, field):
     del data["annotations"][1][field]
     with pytest.raises(DatasetError, match=rf"own\.json: annotation 2: fields missing: {field}: add them"):
@@ -158,7 +253,7 @@ def test_missing_fields(write, data, field):
     [
         ("images", {"file_name": None}, "image 1: field 'file_name' is None"),
         ("images", {"file_name": "../../etc/passwd"}, "without .."),
-        ("images", {"file_name": "/etc/passwd"}, "relative to the image folder"),
+        ("images", {"file_name": "..\\\\one.jpg"}, "without .."),
         ("images", {"height": 0}, "field 'height' is 0"),
         ("images", {"width": "40"}, "field 'width' is '40'"),
         ("images", {"width": 10**9}, "over the limit"),
@@ -247,6 +342,42 @@ def test_missing_files(write, data, tmp_path):
         write(data).entries()
     with pytest.raises(DatasetError, match=r"'nothing': .* none of annotations/instances_nothing\.json"):
         detection_set("coco", "nothing", str(tmp_path), str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "C:\\data\\own\\one.jpg",
+        "own\\one.jpg",
+        "/home/ann/own/one.jpg",
+        "d:/one.jpg",
+        "https://host/own/one.jpg",
+        "/one.jpg",
+    ],
+)
+def test_names_of_other_machines(write, data, name, caplog, monkeypatch):
+    monkeypatch.setattr(notice, "_said", set())
+    data["images"][0]["file_name"] = name
+    dataset = write(data)
+    for _ in range(2):
+        assert dataset.read_entry(0).image == str(write.folder / "own" / "one.jpg")
+    assert caplog.text.count("found here by the ends of their names") == (0 if name.startswith("own") else 1)
+
+
+def test_names_of_other_machines_must_be_unambiguous(write, data):
+    data["images"][0]["file_name"] = "/etc/passwd"
+    with pytest.raises(DatasetError, match="/etc/passwd of image 1 is in none of"):
+        write(data).entries()
+    for image, folder in zip(data["images"], "ab"):
+        image["file_name"] = f"/home/{folder}/one.jpg"
+    dataset = write(data)
+    dataset.read_entry(0)
+    with pytest.raises(DatasetError, match=r"one\.jpg is the only file for image 1 and image 9: add the other"):
+        dataset.read_entry(1)
+    (write.folder / "images").mkdir()
+    (write.folder / "images" / "one.jpg").write_bytes(b"another")
+    with pytest.raises(DatasetError, match=r"/home/a/one\.jpg may be any of .*images/one\.jpg, .*own/one\.jpg"):
+        write(data).read_entry(0)
 
 
 def test_originals_layout(tmp_path):

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
 from fullconv.lib.dataset.detection.coco import Segmentations
-from fullconv.lib.dataset.detection.coco_format import RLEError, find_problems, run_lengths
+from fullconv.lib.dataset.detection.coco_format import find_problems
+from fullconv.lib.dataset.detection.run_lengths import RLEError, run_lengths
 
 H, W = 13, 17
 

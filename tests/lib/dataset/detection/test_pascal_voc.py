@@ -6,6 +6,7 @@ import pytest
 import scipy.io
 from PIL import Image
 
+from fullconv.lib.dataset.detection.detection_set import entries_to_train_on
 from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.image import ImageError
 from fullconv.lib.dataset.registry import detection_set
@@ -246,3 +247,101 @@ def test_perfect_boxes_score_one(kit, tmp_path):
     result = evaluator.evaluate(perfect(dataset, False), str(tmp_path))
     assert result["mAP@0.5"] == pytest.approx(1) and result["mAP@0.5 (11 points)"] == pytest.approx(1)
     assert "2 of 20 classes have objects" in evaluator.table(result)
+
+
+def _numbered(count, kind):
+    """Objects 1 to count, a pixel each, and their classes."""
+    instances = np.zeros((H, W), kind)
+    instances.flat[: 3 * count : 3] = np.arange(1, count + 1)
+    return instances, (instances > 0).astype(np.uint8)
+
+
+@pytest.mark.parametrize("form", ["png", "mat"])
+def test_object_255_of_a_map_with_16_bits(kit, form):
+    instances, classes = _numbered(300, np.uint16)
+    if form == "png":
+        for folder, labels in (("inst", instances), ("cls", classes)):
+            (kit.voc / folder / "one.mat").unlink()
+            Image.fromarray(labels).save(kit.voc / folder / "one.png")
+    else:
+        kit.write("one", instances, classes)
+    entry = kit.build().read_entry(0)
+    assert len(entry.boxes) == 300 and entry.read_masks().sum() == 300
+    assert entry.boxes[254].tolist() == [762 % W, 762 // W] * 2
+
+
+def test_void_in_a_map_with_16_bits_is_refused(kit):
+    instances = _instances()
+    kit.write("one", instances.astype(np.uint16), _classes(instances))
+    with pytest.raises(
+        DatasetError, match="255 is an object in a map of 16 bits, but its pixels are void in the class"
+    ):
+        kit.build().read_entry(0)
+
+
+def test_class_255_of_a_map_with_16_bits(kit):
+    (kit.voc / "classes.txt").write_text("\n".join(f"c{i}" for i in range(1, 301)))
+    instances = np.where(_instances() == 1, 1, 0).astype(np.uint8)
+    kit.write("one", instances, instances.astype(np.uint16) * 255)
+    assert kit.build().read_entry(0).classes.tolist() == [255]
+    kit.write("one", instances, instances.astype(np.uint16) * 301)
+    with pytest.raises(DatasetError, match="instance 1 has class id 301, known are 1 to 300"):
+        kit.build().read_entry(0)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.float64])
+def test_object_255_of_a_map_with_8_bits_is_refused(kit, kind):
+    kit.write("one", *_numbered(255, kind))
+    with pytest.raises(DatasetError, match="255 is void in a map of 8 bits, but its pixels are of class 1"):
+        kit.build().read_entry(0)
+
+
+def test_doubles_above_255_have_no_void(kit):
+    kit.write("one", *_numbered(256, np.float64))
+    assert len(kit.build().read_entry(0).boxes) == 256
+
+
+def test_masks_of_0_and_255_have_no_objects(kit):
+    for name in ("one", "two"):
+        kit.write(name, np.where(_instances() == 1, 255, 0).astype(np.uint8), np.zeros((H, W), np.uint8))
+    with pytest.raises(DatasetError, match="no.* object to train on: their instance maps hold 0.* 255, void, alone"):
+        entries_to_train_on(kit.build())
+
+
+def test_masks_as_cvat_exports_them(kit):
+    (kit.voc / "labelmap.txt").write_text(
+        "# label:color_rgb:parts:actions\nbackground:0,0,0::\ncat:0,9,0::\ndog:9,0,0::\n"
+    )
+    colours = np.zeros((256, 3), np.uint8)
+    colours[[1, 2, 7]] = [0, 0, 255], [1, 0, 0], [0, 1, 0]
+    colours[255] = 224, 224, 192
+    kinds = np.zeros((256, 3), np.uint8)
+    kinds[[1, 2, 7]] = [0, 9, 0], [9, 0, 0], [0, 9, 0]
+    for folder, table in (("inst", colours), ("cls", kinds)):
+        (kit.voc / folder / "one.mat").unlink()
+        Image.fromarray(table[_instances()]).save(kit.voc / folder / "one.png")
+    dataset = kit.build()
+    entry = dataset.read_entry(0)
+    assert dataset.classes[1:] == ["cat", "dog"]
+    # Objects are in the order of their colours: 255, 256, 65536.
+    np.testing.assert_array_equal(entry.boxes, [[3, 2, 19, 9], [30, 20, 39, 24], [5, 12, 11, 27]])
+    assert entry.classes.tolist() == [1, 1, 2]
+    np.testing.assert_array_equal(entry.read_masks(), np.stack([_instances() == i for i in (1, 7, 2)]))
+
+
+def test_maps_of_one_bit(kit):
+    (kit.voc / "classes.txt").write_text("cell")
+    for folder in ("inst", "cls"):
+        (kit.voc / folder / "one.mat").unlink()
+        Image.fromarray(_instances() == 1).save(kit.voc / folder / "one.png")
+    assert kit.build().read_entry(0).boxes.tolist() == [[3, 2, 19, 9]]
+
+
+def test_a_jpeg_in_the_place_of_a_map_is_named(kit):
+    (kit.voc / "inst" / "one.mat").unlink()
+    Image.fromarray(_instances()).save(kit.voc / "inst" / "one.jpg")
+    with pytest.raises(DatasetError, match=r"one\.jpg: JPEG changes the values of a label"):
+        kit.build().read_entry(0)
+    (kit.voc / "inst" / "one.jpg").rename(kit.voc / "inst" / "one.png")
+    with pytest.raises(DatasetError, match=r"one\.png.* a JPEG by its content"):
+        kit.build().read_entry(0)

@@ -52,7 +52,8 @@ def test_voc_folder_with_its_own_classes(tmp_path):
 def test_limits_and_joined_splits(tmp_path):
     write_voc(tmp_path, [label_map(v) for v in (1, 2, 3)])
     dataset = segmentation_set("voc", "val[:2]+val", dataset_path=str(tmp_path))
-    assert dataset.image_ids == ["im0", "im1", "im0", "im1", "im2"]
+    # Predictions are called after ids: none may overwrite another one.
+    assert dataset.image_ids == ["000000_im0", "000001_im1", "000002_im0", "000003_im1", "000004_im2"]
     assert [int(dataset.read_label(i).max()) for i in range(5)] == [1, 2, 1, 2, 3]
     assert dataset.read_label(-1).max() == 3
     with pytest.raises(IndexError):
@@ -321,3 +322,148 @@ def test_real_voc_labels(data_dir, tmp_path):
     for index, image_id in enumerate(dataset.image_ids):
         with Image.open(sample / "SegmentationClass" / f"{image_id}.png") as stored:
             assert np.array_equal(dataset.read_label(index), np.array(stored))
+
+
+def test_instances_that_8_bits_do_not_hold_are_refused(tmp_path):
+    write_voc(tmp_path, [label_map()])
+    dataset = segmentation_set("voc", "val", dataset_path=str(tmp_path))
+    for value, message in ((254, None), (255, "instance ids go from 0 to 255: 8 bits hold"), (256, "from 0 to 256")):
+        write_png(tmp_path / "SegmentationObject" / "im0.png", label_map().astype(np.uint16) * value)
+        if message is None:
+            assert dataset.read_instances(0).max() == value
+        else:
+            with pytest.raises(DatasetError, match=message):
+                dataset.read_instances(0)
+    write_png(tmp_path / "SegmentationObject" / "im0.png", label_map(255))
+    assert dataset.read_instances(0).max() == 255, "void"
+
+
+def write_split(root, split, labels, names=("bg", "a", "b")):
+    for name, label in labels.items():
+        write_png(root / "images" / split / f"{name}.png", np.full(SIZE + (3,), 90, np.uint8))
+        write_png(root / "labels" / split / f"{name}.png", label)
+    write_text(root / "classes.txt", "\n".join(names))
+
+
+def test_joined_splits_hand_on_what_their_parts_have(tmp_path):
+    write_voc(tmp_path / "voc", [label_map()])
+    write_png(tmp_path / "voc" / "SegmentationObject" / "im0.png", label_map(4))
+    voc = segmentation_set("voc", "val+val[:1]", dataset_path=str(tmp_path / "voc"))
+    assert voc.read_instances(1).max() == 4
+    write_split(tmp_path, "train", {"x": label_map(1)})
+    write_split(tmp_path, "val", {"x": label_map(2), "y": label_map(0)})
+    folder = segmentation_set("folder", "train+val", dataset_path=str(tmp_path))
+    assert folder.image_ids == ["000000_x", "000001_x", "000002_y"] and folder.palette is None
+    with pytest.raises(DatasetError, match=r"folder_train has no instance maps: leave --instances out"):
+        folder.read_instances(0)
+    (tmp_path / "classes.txt").unlink()
+    write_text(tmp_path / "palette.txt", "0 0 0 bg\n1 1 1 a\n2 2 2 b\n")
+    folder = segmentation_set("folder", "train+val", dataset_path=str(tmp_path))
+    assert folder.palette is not None and folder.read_label(1).max() == 2
+
+
+@pytest.mark.parametrize("bad", ["../x", "/x", "a/../../x"])
+def test_ids_that_lead_out_of_a_folder_are_refused(tmp_path, bad):
+    write_text(tmp_path / "ImageSets" / "Segmentation" / "val.txt", bad)
+    with pytest.raises(DatasetError, match="must be relative, without .."):
+        segmentation_set("voc", "val", dataset_path=str(tmp_path))
+
+
+def test_lists_of_windows(tmp_path):
+    write_voc(tmp_path, [label_map()])
+    for folder in ("JPEGImages", "SegmentationClass"):
+        (tmp_path / folder / "a").mkdir()
+        (tmp_path / folder / "im0.png").rename(tmp_path / folder / "a" / "im0.png")
+    text = "\ufeffa\\im0\r\n"
+    (tmp_path / "ImageSets" / "Segmentation" / "val.txt").write_bytes(text.encode())
+    dataset = segmentation_set("voc", "val", dataset_path=str(tmp_path))
+    assert dataset.image_ids == ["a/im0"] and dataset.read_label(0).max() == 1
+
+
+@pytest.mark.parametrize("classes", [("bg", "object"), ("object",), ("_background_", "a", "b")])
+def test_masks_of_0_and_255_are_refused(tmp_path, classes):
+    masks = {"x": label_map(0), "y": label_map(255), "z": np.full(SIZE, 255, np.uint8)}
+    write_split(tmp_path, "train", masks, classes)
+    for index in range(3):
+        dataset = segmentation_set("folder", "train", dataset_path=str(tmp_path))
+        with pytest.raises(DatasetError, match="folder_train: all labels are 0 or 255, .* need 1 for the object"):
+            dataset.read_label(index)
+        assert dataset.read_label(1, check=False).max() == 255
+    # One label with a class, also one that is not read, makes 255 what it is elsewhere; so does a missing one none.
+    write_split(tmp_path, "train", {"zz": label_map(len(classes) - 1)}, classes)
+    if len(classes) > 1:
+        (tmp_path / "labels" / "train" / "x.png").unlink()
+        dataset = segmentation_set("folder", "train", dataset_path=str(tmp_path))
+        assert dataset.read_label(1).max() == 255
+
+
+def test_an_image_of_one_class_among_many_and_void_is_fine(tmp_path):
+    write_split(tmp_path, "train", {"x": label_map(255)}, ("wall", "floor", "ceiling"))
+    assert segmentation_set("folder", "train", dataset_path=str(tmp_path)).read_label(0).max() == 255
+    write_split(tmp_path, "val", {"x": label_map(0)}, ("bg", "object"))
+    assert segmentation_set("folder", "val", dataset_path=str(tmp_path)).read_label(0).max() == 0
+
+
+def test_labels_of_one_bit(tmp_path):
+    write_split(tmp_path, "train", {"x": label_map()}, ("bg", "object"))
+    Image.fromarray(label_map().astype(bool)).save(tmp_path / "labels" / "train" / "x.png")
+    labels = segmentation_set("folder", "train", dataset_path=str(tmp_path)).read_label(0)
+    assert labels.dtype == np.uint8 and np.array_equal(labels, label_map())
+
+
+LABELMAP = """\
+# label:color_rgb:parts:actions
+cat:128,0,0::
+background:0,0,0::
+night stand:10,20,30:leg,drawer:
+"""
+
+
+def _coloured(root, folder, labels, colours):
+    for name, label in labels.items():
+        write_png(root / folder / f"{name}.png", np.array(colours, np.uint8)[label])
+
+
+@pytest.mark.parametrize("name", ["folder", "voc"])
+def test_masks_as_cvat_exports_them(tmp_path, name):
+    labels = {"x": label_map(2), "y": label_map(1)}
+    write_text(tmp_path / "labelmap.txt", LABELMAP)
+    if name == "voc":
+        write_voc(tmp_path, [label_map(), label_map()])
+        _coloured(
+            tmp_path,
+            "SegmentationClass",
+            {"im0": labels["x"], "im1": labels["y"]},
+            [[0] * 3, [128, 0, 0], [10, 20, 30]],
+        )
+        _coloured(tmp_path, "SegmentationObject", {"im0": labels["x"]}, [[0] * 3, [9, 9, 9], [224, 224, 192]])
+        dataset = segmentation_set("voc", "val", dataset_path=str(tmp_path))
+        assert dataset.tasks == {"label": ["background", "cat", "night stand"]}
+        assert [int(dataset.read_label(i).max()) for i in (0, 1)] == [2, 1] and dataset.read_label(0).min() == 0
+        assert dataset.read_instances(0).max() == 0, "VOC's colour of void is no object"
+        # index maps beside a labelmap are read as before
+        write_png(tmp_path / "SegmentationClass" / "im0.png", label_map(2))
+        assert dataset.read_label(0).max() == 2
+    else:
+        write_split(tmp_path, "train", labels)
+        (tmp_path / "classes.txt").unlink()
+        _coloured(tmp_path, "labels/train", labels, [[0] * 3, [128, 0, 0], [10, 20, 30]])
+        dataset = segmentation_set("folder", "train", dataset_path=str(tmp_path))
+        assert dataset.tasks == {"label": ["cat", "background", "night stand"]}
+        assert np.unique(dataset.read_label(0)).tolist() == [1, 2] and np.unique(dataset.read_label(1)).tolist() == [
+            0,
+            1,
+        ]
+
+
+def test_a_jpeg_in_the_place_of_a_label_is_named(tmp_path):
+    write_split(tmp_path, "train", {"x": label_map()})
+    label = tmp_path / "labels" / "train" / "x.png"
+    dataset = segmentation_set("folder", "train", dataset_path=str(tmp_path))
+    label.unlink()
+    Image.fromarray(label_map()).save(label.with_suffix(".jpg"))
+    with pytest.raises(DatasetError, match=r"x\.jpg: JPEG changes the values of a label"):
+        dataset.read_label(0)
+    label.with_suffix(".jpg").rename(label)
+    with pytest.raises(DatasetError, match=r"x\.png: a JPEG by its content, which changes the values"):
+        dataset.read_label(0)

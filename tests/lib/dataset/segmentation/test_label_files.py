@@ -7,13 +7,11 @@ import pytest
 import scipy.io
 from PIL import Image
 
+from fullconv.lib.dataset.colours import decode_colours, read_palette
 from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.segmentation.label_files import (
-    decode_colours,
     read_label_mat,
     read_label_png,
-    read_names,
-    read_palette,
 )
 
 SIZE = (9, 7)
@@ -82,16 +80,3 @@ def test_decoding_colours_is_the_inverse_of_colouring(tmp_path):
     assert palette.classes == ("a", "b b", "c") and palette.labels.tolist() == [0, 255, 1, 2]
     rows = np.random.RandomState(2).randint(0, 4, (20, 30))
     assert np.array_equal(decode_colours(palette.colours[rows], palette, "x"), palette.labels[rows])
-
-
-def test_class_lists(tmp_path):
-    path = tmp_path / "classes.txt"
-    path.write_text("\ufeff1: night stand\n\n2: tv\n", encoding="utf-8")
-    assert read_names(str(path)) == ["night stand", "tv"]
-    for text, message in (("", "is empty"), ("a\na\n", "listed twice")):
-        path.write_text(text)
-        with pytest.raises(DatasetError, match=message):
-            read_names(str(path))
-    path.write_bytes(b"\xff\xfe\x00z\xd8")
-    with pytest.raises(DatasetError, match="not UTF-8"):
-        read_names(str(path))

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fullconv.lib.dataset.segmentation.palette import make_palette, write_palette_png
+from fullconv.lib.dataset.segmentation.palette import make_palette, moved_labels, write_palette_png
+from fullconv.lib.dataset.voc_files import VOC_CLASSES
 
 
 def test_palette_begins_like_vocs():
@@ -36,3 +37,16 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
     with pytest.raises(ValueError, match="labels 0 to 256"):
         write_palette_png(str(path), np.array([[0, 256]]))
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+def test_only_palettes_that_are_vocs_can_be_renumbered():
+    voc, own = make_palette(256), ["sky", "road", "car"]
+    swapped = voc.copy()
+    swapped[[1, 2]] = voc[[2, 1]]
+    assert moved_labels(voc, range(3), own) == {} and moved_labels(swapped, (0, 1, 2), own) == {1: 2, 2: 1}
+    camvid = np.array([[128, 128, 128], [128, 0, 0], [192, 192, 128], [0, 0, 0], [128, 128, 0]])
+    assert moved_labels(camvid, range(5), ["sky", "building", "pole", "x", "tree"]) == {}
+    two = np.array([[0, 0, 0], [0, 128, 0], [0, 0, 0]])
+    assert moved_labels(two, (0, 1), own) == {}, "black and green are anybody's"
+    assert moved_labels(two, (0, 1), ["background", *VOC_CLASSES]) == {1: 2}, "but green is VOC's bicycle"
+    assert moved_labels(voc, (0, 20, 255), ["background", *VOC_CLASSES]) == {}
