@@ -47,7 +47,7 @@ class Warmup:
     """Another schedule, behind a slow start of the update numbers below `step`.
 
     constant: `lr` (FCIS; Goyal et al. 2017, section 2.2). linear: from `lr` at update 1 in equal parts to what the
-    schedule says.
+    schedule says at update `step`.
     """
 
     schedule: Schedule
@@ -59,5 +59,7 @@ class Warmup:
         after = self.schedule(num_update)
         if num_update >= self.step:
             return after
-        # Number 1 is iteration 0 of those who count from there: it still has none of the way behind it.
-        return self.lr if self.form == CONSTANT else self.lr + (after - self.lr) * (num_update - 1) / self.step
+        if self.form == CONSTANT:
+            return self.lr
+        # Update 1 has none of the way behind it and update `step` all of it, which is step - 1 parts.
+        return self.lr + (after - self.lr) * (num_update - 1) / (self.step - 1)

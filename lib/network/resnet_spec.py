@@ -108,6 +108,9 @@ RESNETS: Dict[str, ResNetSpec] = {
     "resnet_v1_small": ResNetSpec((1, 2, 2, 1), stem=16, outputs=64, group_width=16),
     "R-50": _FCOS,
     "R-101": replace(_FCOS, units=(3, 4, 23, 3)),
+    "R-152": replace(_FCOS, units=(3, 8, 36, 3)),
+    # Ours, as resnet_v1_small is.
+    "R-SMALL": replace(_FCOS, units=(1, 2, 2, 1), stem=16, outputs=64, group_width=16),
     "X-101-32x8d": replace(_FCOS, units=(3, 4, 23, 3), groups=32, group_width=8, stride_in_1x1=False),
     "X-101-64x4d": replace(_FCOS, units=(3, 4, 23, 3), groups=64, group_width=4, stride_in_1x1=False),
 }

@@ -19,9 +19,9 @@ def test_poly_is_caffes():
 
 
 def test_linear_warmup_rises_in_equal_parts_from_its_first_rate():
-    schedule = Warmup(MultiFactorSchedule(1.0), 4, 0.2, LINEAR)
-    assert [schedule(n) for n in (1, 2, 3)] == pytest.approx([0.2, 0.4, 0.6])
-    assert schedule(4) == 1.0
+    schedule = Warmup(MultiFactorSchedule(1.0), 5, 0.2, LINEAR)
+    assert [schedule(n) for n in (1, 2, 3, 4)] == pytest.approx([0.2, 0.4, 0.6, 0.8])
+    assert schedule(5) == schedule(6) == 1.0
 
 
 def test_without_warmup_nothing_is_changed():
