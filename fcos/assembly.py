@@ -6,7 +6,7 @@ from typing import List, Sequence
 
 from easydict import EasyDict
 
-from fullconv.fcos.checks import body_name
+from fullconv.fcos.checks import MOBILE, body_name
 from fullconv.fcos.postprocess import ResultSpec
 from fullconv.fcos.preprocess import InputSpec
 from fullconv.fcos.symbols.spec import HeadSpec, LossSpec, NetworkSpec
@@ -15,6 +15,7 @@ from fullconv.fcos.weights import Start, weight_path
 from fullconv.lib.core.optimizer.multipliers import Rule
 from fullconv.lib.core.schedule import MultiFactorSchedule, Warmup
 from fullconv.lib.network.fpn import FPNSpec
+from fullconv.lib.network.mobilenet_v2 import MobileNetV2Spec
 from fullconv.lib.network.norm import FIXED_WITHOUT_EPS, NormSpec
 from fullconv.lib.network.resnet_spec import ResNetSpec, resnet_spec
 
@@ -33,7 +34,9 @@ def network_spec(config: EasyDict, num_classes: int) -> NetworkSpec:
         deformable=fcos.USE_DCN_IN_TOWER,
     )
     fpn = FPNSpec(channels=model.RESNETS.BACKBONE_OUT_CHANNELS, top_from_body=model.RETINANET.USE_C5)
-    return NetworkSpec(head, _resnet(model), fpn)
+    # BatchNorm of the batch, as there; USE_SYNCBN is not heard, see `train_end2end`.
+    mobile = body_name(model.BACKBONE.CONV_BODY) == MOBILE
+    return NetworkSpec(head, MobileNetV2Spec() if mobile else _resnet(model), fpn)
 
 
 def _resnet(model: EasyDict) -> ResNetSpec:
@@ -182,5 +185,3 @@ def fixed(model: EasyDict) -> List[str]:
     frozen = stages[: model.BACKBONE.FREEZE_CONV_BODY_AT]
     norms = [] if model.BACKBONE.USE_GN else [f"{body}*.bn?_*", f"{body}*.downsample.1_*"]
     return frozen + norms
-
-

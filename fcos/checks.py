@@ -53,6 +53,8 @@ def _check_supported(config: EasyDict, given: Set[str]) -> None:
     _one_of("MODEL.RESNETS.STEM_FUNC", model.RESNETS.STEM_FUNC, ["StemWithFixedBatchNorm"])
     # The original splits offsets and weights at a fixed place, which is right for one group only.
     _one_of("MODEL.RESNETS.DEFORMABLE_GROUPS", model.RESNETS.DEFORMABLE_GROUPS, [1])
+    if body_name(model.BACKBONE.CONV_BODY) == MOBILE and model.BACKBONE.FREEZE_CONV_BODY_AT:
+        raise ConfigError("MODEL.BACKBONE.FREEZE_CONV_BODY_AT must be 0 for MobileNetV2, all of which is trained")
     if len(model.RESNETS.STAGE_WITH_DCN) != 4:
         raise ConfigError(f"MODEL.RESNETS.STAGE_WITH_DCN is {model.RESNETS.STAGE_WITH_DCN}; it says it of four stages")
 
@@ -90,8 +92,8 @@ def _check_numbers(config: EasyDict) -> None:
     sizes = config.INPUT.MIN_SIZE_TRAIN
     if low > high or (low < 1 and (not sizes or min(sizes) < 1)):
         raise ConfigError(
-            f"INPUT.MIN_SIZE_TRAIN is {sizes} and MIN_SIZE_RANGE_TRAIN {[low, high]}; short sides in pixels, from 1 on, "
-            "are needed, and the range -1, -1 or ascending"
+            f"INPUT.MIN_SIZE_TRAIN is {sizes} and MIN_SIZE_RANGE_TRAIN {[low, high]}; short sides in pixels, "
+            "from 1 on, are needed, and the range -1, -1 or ascending"
         )
 
 

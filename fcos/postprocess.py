@@ -15,14 +15,14 @@ class ResultSpec(NamedTuple):
     """From locations to detections.
 
     threshold: a class counts above this probability, its own alone. per_level: best pairs of location and class kept
-    per level. nms: largest IoU of two boxes of one class; 0 or less suppresses nothing. count: detections per image, 0
+    per level. nms: largest IoU of two boxes of one class; 0 or less suppresses nothing. best: detections per image, 0
     or less keeps all. min_size: least side of a box in pixels of the input.
     """
 
     threshold: float = 0.05
     per_level: int = 1000
     nms: float = 0.6
-    count: int = 100
+    best: int = 100
     min_size: float = 0.0
 
 
@@ -58,12 +58,12 @@ def candidates(levels: Sequence[Level], size: Tuple[int, int], spec: ResultSpec)
 def select(found: Detections, spec: ResultSpec) -> Detections:
     """Suppression within each class, then the best of the image; the order stays.
 
-    Scores equal to that of the last place are all kept, so there may be more than `count` (original).
+    Scores equal to that of the last place are all kept, so there may be more than `best` (original).
     """
     if spec.nms > 0:
         found = found.select(ml_nms(found.boxes, found.scores, found.labels, spec.nms))
-    if 0 < spec.count < len(found):
-        found = found.select(found.scores >= np.sort(found.scores)[-spec.count])
+    if 0 < spec.best < len(found):
+        found = found.select(found.scores >= np.sort(found.scores)[-spec.best])
     return found
 
 

@@ -73,14 +73,14 @@ def padded(size: Size, divisor: int) -> Size:
 
 
 def resized_boxes(boxes: np.ndarray, before: Size, after: Size, flipped: bool = False) -> np.ndarray:
-    """Boxes (n, 4) of an image of size `before` in the frame of `after`, mirrored there: x1' = w - x2 - 1 (original)."""
+    """Boxes (n, 4) of an image of size `before` in the frame of `after`, mirrored there."""
     ratios = np.array([after[1] / before[1], after[0] / before[0]] * 2, np.float32)
     boxes = np.asarray(boxes, np.float32).reshape(-1, 4) * ratios
     return mirrored_boxes(boxes, after[1]) if flipped else boxes
 
 
 def mirrored_boxes(boxes: np.ndarray, width: int) -> np.ndarray:
-    """Boxes (n, 4) in the mirror image of one `width` pixels wide."""
+    """Boxes (n, 4) in the mirror image of one `width` pixels wide: x1' = w - x2 - 1 (original)."""
     mirrored = boxes.copy()
     mirrored[:, 0::2] = np.float32(width) - boxes[:, 2::-2] - np.float32(1)
     return mirrored
@@ -93,7 +93,7 @@ def prepare(image: np.ndarray, spec: InputSpec, size: Size, flipped: bool = Fals
     means are subtracted, so that it is 0 to the network.
     """
     if image.shape[:2] != size:
-        image = np.asarray(Image.fromarray(image).resize((size[1], size[0]), Image.BILINEAR))
+        image = np.asarray(Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR))
     if flipped:
         image = image[:, ::-1]
     pixels = image.astype(np.float32) if spec.bgr255 else image[..., ::-1].astype(np.float32) / np.float32(255)
@@ -120,8 +120,8 @@ def check_size(size: Sequence[int], spec: InputSpec, name: str) -> None:
         height, width = resized_size((size[0], size[1]), min_size, spec.max_size)
         if min(height, width) < 1:
             raise ImageError(
-                f"{name}: {size[1]}x{size[0]} is too long and thin: with a long side of {spec.max_size} nothing is left "
-                "of the short one; cut it into pieces or leave it out"
+                f"{name}: {size[1]}x{size[0]} is too long and thin: with a long side of {spec.max_size} nothing is "
+                "left of the short one; cut it into pieces or leave it out"
             )
 
 

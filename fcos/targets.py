@@ -1,4 +1,4 @@
-"""What the network learns from an image's objects; locations get theirs in an operator (`lib.operators.fcos_target`)."""
+"""What the network learns from an image's objects; locations get theirs in an operator, `fcos_target`."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ FILLS = {"gt_boxes": -1.0}
 
 
 class Positives(NamedTuple):
-    """Of an image: locations that belong to an object, and the sum of their centerness."""
+    """Of an image: how many locations belong to an object, and the sum of their centerness."""
 
-    count: float
+    number: float
     centerness: float
 
 

@@ -36,7 +36,10 @@ class ViewSpec(NamedTuple):
     more: Tuple[Tuple[int, int, bool], ...] = ()
 
 
-def views(image: np.ndarray, images: InputSpec, more: ViewSpec = ViewSpec()) -> Sample:
+PLAIN = ViewSpec()
+
+
+def views(image: np.ndarray, images: InputSpec, more: ViewSpec = PLAIN) -> Sample:
     """The views of a BGR image (h, w, 3) uint8."""
     size = image.shape[0], image.shape[1]
     wanted = [(images.min_sizes[0], images.max_size, False), *more.more]
@@ -60,7 +63,7 @@ class Detector:
         results: ResultSpec,
         params: Mapping[str, mx.nd.NDArray],
         ctx: mx.Context,
-        more: ViewSpec = ViewSpec(),
+        more: ViewSpec = PLAIN,
     ) -> None:
         self.images, self.results, self.more = images, results, more
         self.predictor = Predictor(test_symbol(network), ctx, {"data": (1, 3, *images.largest)}, params, params)

@@ -84,6 +84,11 @@ class Training(Session):
         advice = assembly.rate_advice(solver)
         if advice:
             self.logger.info(advice)
+        if self.config.MODEL.USE_SYNCBN and self.images_per_update > solver.IMS_PER_DEVICE:
+            self.logger.info(
+                f"MODEL.USE_SYNCBN: statistics are of the {solver.IMS_PER_DEVICE} images that a device has at a time, "
+                "not of the whole update; a larger SOLVER.IMS_PER_DEVICE comes closer"
+            )
         metrics, rates = fcos_metrics(self.trainer.batches_per_step), assembly.schedule(solver)
         self.fit(metrics, OUTPUT_NAMES, rates, range(begin, assembly.pieces(solver)), self.images_per_update)
 

@@ -14,6 +14,7 @@ from fullconv.fcos.symbols.losses import losses
 from fullconv.fcos.symbols.spec import STRIDES, LossSpec, NetworkSpec
 from fullconv.lib.network.backbone import Backbone
 from fullconv.lib.network.fpn import FPN
+from fullconv.lib.network.mobilenet_v2 import MobileNetV2, MobileNetV2Spec
 from fullconv.lib.network.resnet import ResNet
 
 DATA_NAMES = ("data", "gt_boxes", "normalizers")
@@ -24,7 +25,8 @@ OUTPUTS = LevelOutputs._fields
 
 def pyramid(network: NetworkSpec) -> Backbone:
     """Backbone and pyramid."""
-    return FPN(ResNet(network.body), network.fpn)
+    body = network.body
+    return FPN(MobileNetV2(body) if isinstance(body, MobileNetV2Spec) else ResNet(body), network.fpn)
 
 
 def level_outputs(network: NetworkSpec) -> List[LevelOutputs]:

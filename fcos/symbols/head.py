@@ -30,7 +30,7 @@ class LevelOutputs(NamedTuple):
 
 
 class Head:
-    """A head on maps of `channels` channels; its variables are made once, whatever number of levels it is applied to."""
+    """A head on maps of `channels` channels; its variables are made once, however many levels it is put on."""
 
     def __init__(self, spec: HeadSpec, channels: int) -> None:
         self.spec, self.channels = spec, channels
@@ -57,8 +57,8 @@ class Head:
             convolve = self._deformed if last and self.spec.deformable else self._convolution
             data = convolve(name, data, self.channels, level)
             norm = f"{tower}.{MODULES * number + 1}"
-            factors = [self._variable(f"{norm}_{part}", shape=(self.channels,)) for part in ("weight", "bias")]
-            data = group_norm(data, GROUPS, self.channels, *factors, act="relu", name=self._node(norm, level))
+            gamma, beta = (self._variable(f"{norm}_{part}", shape=(self.channels,)) for part in ("weight", "bias"))
+            data = group_norm(data, GROUPS, gamma=gamma, beta=beta, act="relu", name=self._node(norm, level))
         return data
 
     def _convolution(self, name: str, data: mx.sym.Symbol, channels: int, level: int) -> mx.sym.Symbol:

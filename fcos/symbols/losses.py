@@ -19,7 +19,11 @@ LOSS_NAMES = ("loss_cls", "loss_reg", "loss_centerness")
 
 
 def losses(
-    levels: Sequence[LevelOutputs], gt_boxes: mx.sym.Symbol, normalizers: mx.sym.Symbol, spec: LossSpec, normalised: bool
+    levels: Sequence[LevelOutputs],
+    gt_boxes: mx.sym.Symbol,
+    normalizers: mx.sym.Symbol,
+    spec: LossSpec,
+    normalised: bool,
 ) -> mx.sym.Symbol:
     """Three outputs (1,), each its own gradient: LOSS_NAMES.
 

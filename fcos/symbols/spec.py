@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Tuple, Union
 
 from fullconv.lib.network.fpn import FPNSpec
+from fullconv.lib.network.mobilenet_v2 import MobileNetV2Spec
 from fullconv.lib.network.resnet_spec import ResNetSpec
 
 STRIDES = (8, 16, 32, 64, 128)
@@ -32,7 +33,7 @@ class NetworkSpec:
     """Backbone, pyramid, head."""
 
     head: HeadSpec
-    body: Union[ResNetSpec]
+    body: Union[ResNetSpec, MobileNetV2Spec]
     fpn: FPNSpec = field(default_factory=FPNSpec)
 
 
