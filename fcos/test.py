@@ -7,12 +7,11 @@ from typing import Any, Dict, List, Mapping
 from fullconv.fcos import assembly
 from fullconv.fcos.config import METHOD
 from fullconv.fcos.data import test_set
+from fullconv.fcos.model import load_detectors
 from fullconv.fcos.preprocess import check_sizes, read_entry_image
-from fullconv.fcos.symbols.fcos import test_symbol
 from fullconv.fcos.tester import Detector, Sample, views
 from fullconv.fcos.train_end2end import model_prefix
-from fullconv.fcos.weights import load_model, weight_path
-from fullconv.lib.core.matching import expected_shapes
+from fullconv.fcos.weights import weight_path
 from fullconv.lib.experiment import config as base
 from fullconv.lib.experiment.command_line import Run, main
 from fullconv.lib.experiment.detection_testing import DetectionTestRun
@@ -50,10 +49,7 @@ class FCOSTest(DetectionTestRun):
     def detectors(self) -> List[Detector]:
         """One per device."""
         check_sizes(self.entries, self.images)
-        network = assembly.network_spec(self.config, self.data.num_classes)
-        shapes = expected_shapes(test_symbol(network), data=(1, 3, *self.images.largest))
-        params, results = load_model(shapes, self.params_path), assembly.result_spec(self.config)
-        return [Detector(network, self.images, results, params, ctx, self.more) for ctx in self.contexts]
+        return load_detectors(self.config, self.params_path, self.data.num_classes, self.contexts)
 
     def load(self, entry: Entry) -> Sample:
         """The views of an image."""

@@ -83,11 +83,17 @@ class Detector:
         """Wait for it, and make detections in the frame of the image."""
         outputs = [self.predictor.finish(arrays) for arrays in started]
         on_outputs()
-        frame = sample.views[0].size
-        found = []
-        for view, arrays in zip(sample.views, outputs):
-            part = candidates(levels_of(arrays, LEVELS), view.size, self.results)
-            boxes = mirrored_boxes(part.boxes, view.size[1]) if view.flipped else part.boxes
-            found.append(Detections(resized_boxes(boxes, view.size, frame), part.scores, part.labels))
-        best = select(Detections.concatenate(found), self.results)
-        return Detections(resized_boxes(best.boxes, frame, sample.size), best.scores, best.labels)
+        levels = [levels_of(arrays, LEVELS) for arrays in outputs]
+        found = [candidates(maps, view.size, self.results) for maps, view in zip(levels, sample.views)]
+        best = merge(sample, found, self.results)
+        boxes = resized_boxes(best.boxes, sample.views[0].size, sample.size)
+        return Detections(boxes, best.scores, best.labels)
+
+
+def merge(sample: Sample, found: Sequence[Detections], results: ResultSpec) -> Detections:
+    """One image's detections, in the frame of its plain view, from the candidates that each view gave."""
+    parts = []
+    for view, part in zip(sample.views, found):
+        boxes = mirrored_boxes(part.boxes, view.size[1]) if view.flipped else part.boxes
+        parts.append(Detections(resized_boxes(boxes, view.size, sample.views[0].size), part.scores, part.labels))
+    return select(Detections.concatenate(parts), results)
