@@ -101,6 +101,7 @@ def test_every_import_keeps_the_order():
         ("lib/mask/a.py", "from ..dataset import image", "mask stands before dataset"),
         ("lib/env.py", "import fullconv.fcis.config", "a method"),
         ("fcn/a.py", "from fullconv.fcis import config", "methods do not import each other"),
+        ("fcos/a.py", "from fullconv.fcn import config", "methods do not import each other"),
         ("operator_cxx/a.py", "from fullconv.lib.utils import atomic", "stands above operator_cxx"),
         ("tests/a.py", "import lib.utils.atomic", "lib.utils.atomic under its bare name"),
         ("experiments/fcis/a.py", "from fcis import config", "fcis.config under its bare name"),

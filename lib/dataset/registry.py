@@ -42,6 +42,7 @@ READERS: dict[str, dict[str, Reader]] = {
         "PascalVOC": Reader("detection.pascal_voc", "PascalVOC", "VOCdevkit"),
         "coco": Reader("detection.coco", "COCO", "coco"),
         "shapes": Reader("detection.shapes", "Shapes", "shapes"),
+        "voc_xml": Reader("detection.voc_xml", "VOCXml", "VOCdevkit"),
     },
     SEGMENTATION: {
         "voc": Reader("segmentation.voc", "VOCSegmentation", "pascal/VOC2011"),

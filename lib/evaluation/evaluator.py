@@ -8,6 +8,7 @@ from typing import Dict, Protocol, Sequence
 from fullconv.lib.dataset.detection.coco import COCO
 from fullconv.lib.dataset.detection.detection_set import DetectionSet, JoinedDetectionSet
 from fullconv.lib.dataset.detection.pascal_voc import PascalVOC
+from fullconv.lib.dataset.detection.voc_xml import VOCXml
 from fullconv.lib.evaluation.coco import CocoEvaluator
 from fullconv.lib.evaluation.sanity import EvaluationError
 from fullconv.lib.evaluation.sds_mapr import SdsEvaluator
@@ -57,6 +58,8 @@ def evaluator_for(dataset: DetectionSet, masks: bool, binary_thresh: float = 0.4
             if masks
             else VocBoxEvaluator(entries, dataset.classes)
         )
+    if isinstance(dataset, VOCXml):
+        return VocBoxEvaluator(dataset.entries(), dataset.classes)
     if isinstance(dataset, JoinedDetectionSet):
         raise EvaluationError(f"{dataset.name} is several image sets: test them one at a time")
     raise EvaluationError(f"{dataset.name}: there is no evaluation for a {type(dataset).__name__}")

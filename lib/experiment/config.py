@@ -10,7 +10,8 @@ default                accepted
 `str`                  text; a number or a list of numbers becomes comma separated text (`lr_step: [3, 6]`)
 `np.ndarray`           a list of as many numbers
 list of tuples         a list of tuples, or one flat tuple (`SCALES: [600, 1000]` is `[(600, 1000)]`)
-list or tuple          a list of any length whose items are read like the default's first item
+list or tuple          a list of any length whose items are read like the default's first item; a Python tuple in
+                       yaml, which is text there, too: `STEPS: (60000, 80000)`
 =====================  ====================================================================================
 """
 
@@ -247,7 +248,8 @@ def _convert(value: Any, default: Any) -> Any:
     Raises:
         ConfigError: it does not fit.
     """
-    if isinstance(value, _CommandLineText):
+    typed = isinstance(value, _CommandLineText)
+    if typed or (_is_tuple_text(value) and isinstance(default, (list, tuple, np.ndarray))):
         value = str(value) if isinstance(default, str) else _from_text(str(value), default)
     if isinstance(default, bool):
         if not isinstance(value, bool):
@@ -262,6 +264,11 @@ def _convert(value: Any, default: Any) -> Any:
     if isinstance(default, (list, tuple)):
         return _sequence(value, default)
     return value
+
+
+def _is_tuple_text(value: Any) -> bool:
+    """Whether yaml read a Python tuple, which the files of yacs hold, as the text that it is to yaml."""
+    return isinstance(value, str) and value.startswith("(") and value.endswith(")")
 
 
 def _from_text(text: str, default: Any) -> Any:

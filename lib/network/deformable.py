@@ -6,10 +6,16 @@ Dai et al., "Deformable Convolutional Networks" (ICCV 2017): version 1. Zhu et a
 
 from __future__ import annotations
 
+from typing import Optional
+
 import mxnet as mx
+
+from fullconv.lib.operators.deformable_conv import deformable_conv
 
 KERNEL = 3
 TAPS = KERNEL * KERNEL
+NUMBERS = {1: 2 * TAPS, 2: 3 * TAPS}
+"""Channels by version of the map that says where to look: dy and dx of each tap; with version 2 the weights behind."""
 
 
 def deformable_convolution(
@@ -23,24 +29,53 @@ def deformable_convolution(
     groups: int = 1,
     no_bias: bool = True,
 ) -> mx.sym.Symbol:
-    """3x3 convolution (N, channels, h, w) of data (N, C, H, W) at learned places; sizes are as of a padded one.
+    """3x3 convolution (N, channels, h, w) of data (N, channels, H, W) at learned places; sizes are as of a padded one.
 
     name: of the convolution; offsets: of the one with bias, of the same stride and dilation, that finds the places.
-    Its channels: for each tap, row by row, dy and dx; with version 2 the nine weights behind, before their sigmoid.
-
-    The operators are MXNet's own. That of version 2 computes on GPUs only. That of version 1 finds 0 above and to the
-    left of the map and the last row or column up to a pixel behind it, where the originals fade to 0 over the pixel
-    around the map on all sides: trained weights do not carry over.
     """
-    size = {"kernel": (KERNEL, KERNEL), "stride": (stride, stride), "dilate": (dilation, dilation)}
-    size["pad"] = (dilation, dilation)
-    numbers = 3 * TAPS if version == 2 else 2 * TAPS
-    places = mx.sym.Convolution(data, name=offsets, num_filter=numbers, **size)
-    options = {"num_filter": channels, "num_group": groups, "no_bias": no_bias, "name": name, **size}
-    if version == 1:
-        return mx.sym.contrib.DeformableConvolution(data, places, **options)
-    # The split that fits one group of offsets, the only number for which the original's own split is right.
-    shifts = mx.sym.slice_axis(places, axis=1, begin=0, end=2 * TAPS)
-    # Not doubled, as the paper has it: weights start at one half.
-    weights = mx.sym.sigmoid(mx.sym.slice_axis(places, axis=1, begin=2 * TAPS, end=None))
-    return mx.sym.contrib.ModulatedDeformableConvolution(data, shifts, weights, **options)
+    around = {"stride": (stride, stride), "dilate": (dilation, dilation), "pad": (dilation, dilation)}
+    places = mx.sym.Convolution(data, name=offsets, num_filter=NUMBERS[version], kernel=(KERNEL, KERNEL), **around)
+    return convolve_at(data, places, name, version, channels, stride, dilation, groups, no_bias)
+
+
+def convolve_at(
+    data: mx.sym.Symbol,
+    places: mx.sym.Symbol,
+    name: str,
+    version: int,
+    channels: int,
+    stride: int = 1,
+    dilation: int = 1,
+    groups: int = 1,
+    no_bias: bool = True,
+    weight: Optional[mx.sym.Symbol] = None,
+    bias: Optional[mx.sym.Symbol] = None,
+) -> mx.sym.Symbol:
+    """`deformable_convolution` whose places (N, NUMBERS[version], h, w) are known, the weights before their sigmoid.
+
+    weight, bias: variables that several convolutions share; without, they are `<name>_weight` and `<name>_bias`.
+    """
+    shifts, weights = places, None
+    if version == 2:
+        # The split that fits one group of offsets, the only number for which the original's own split is right.
+        shifts = mx.sym.slice_axis(places, axis=1, begin=0, end=2 * TAPS)
+        # Not doubled, as the paper has it: weights start at one half.
+        weights = mx.sym.sigmoid(mx.sym.slice_axis(places, axis=1, begin=2 * TAPS, end=None))
+    # Not MXNet's operators: that of version 1 treats the borders otherwise than the networks whose weights we load,
+    # that of version 2 has no gradient on processors.
+    return deformable_conv(
+        data,
+        shifts,
+        weights,
+        num_filter=channels,
+        kernel=(KERNEL, KERNEL),
+        stride=(stride, stride),
+        pad=(dilation, dilation),
+        dilate=(dilation, dilation),
+        num_group=groups,
+        no_bias=no_bias,
+        channels=channels,
+        weight=weight,
+        bias=bias,
+        name=name,
+    )

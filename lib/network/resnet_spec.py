@@ -108,6 +108,9 @@ RESNETS: Dict[str, ResNetSpec] = {
     "resnet_v1_small": ResNetSpec((1, 2, 2, 1), stem=16, outputs=64, group_width=16),
     "R-50": _FCOS,
     "R-101": replace(_FCOS, units=(3, 4, 23, 3)),
+    "R-152": replace(_FCOS, units=(3, 8, 36, 3)),
+    # Ours, as resnet_v1_small is.
+    "R-SMALL": replace(_FCOS, units=(1, 2, 2, 1), stem=16, outputs=64, group_width=16),
     # ResNeXt's ImageNet files were trained with the stride in the 3x3 convolution, those of with it in
     # the first 1x1: another place loads without an error and finds other features.
     "X-101-32x8d": replace(_FCOS, units=(3, 4, 23, 3), groups=32, group_width=8, stride_in_1x1=False),

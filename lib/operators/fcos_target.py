@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Optional, Sequence, Tuple
+import ctypes
+from functools import lru_cache
+from typing import Callable, Optional, Sequence, Tuple
 
 import mxnet as mx
+import numpy as np
 
 from fullconv.lib.operators.library import Array, invoke
+from fullconv.operator_cxx import c_library
 
-__all__ = ["fcos_target"]
+__all__ = ["fcos_target", "fcos_target_arrays"]
+
+FARTHEST = 1e8
+"""The original's infinity: how far away sides may be on the last level."""
 
 
 def fcos_target(
@@ -49,3 +56,44 @@ def fcos_target(
         norm_reg_targets=norm_reg_targets,
     )
     return outputs[0], outputs[1], outputs[2]
+
+
+@lru_cache(maxsize=None)
+def _entry() -> Callable[..., int]:
+    entry = c_library().fullconv_fcos_target_fwd_cpu
+    entry.argtypes = [*[ctypes.c_void_p] * 5, *[ctypes.c_int] * 4, ctypes.c_void_p]
+    return entry
+
+
+def fcos_target_arrays(
+    gt_boxes: np.ndarray,
+    sizes: Sequence[Tuple[int, int]],
+    strides: Sequence[int] = (8, 16, 32, 64, 128),
+    sizes_of_interest: Sequence[float] = (64, 128, 256, 512),
+    center_sampling_radius: float = 0.0,
+    norm_reg_targets: bool = False,
+) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`fcos_target` of numpy arrays by the same code, without MXNet, so that threads may call it.
+
+    gt_boxes (N, G, 5). sizes: (height, width) of each level. Raises ValueError: lists of lengths that do not fit.
+    """
+    if not len(sizes) == len(strides) == len(sizes_of_interest) + 1:
+        raise ValueError(
+            f"{len(sizes)} levels of {len(strides)} strides and {len(sizes_of_interest)} sizes of interest: as many "
+            "levels as strides are needed, and a size between each two"
+        )
+    gt_boxes = np.ascontiguousarray(gt_boxes, np.float32)
+    lengths = [-1.0, *sizes_of_interest, FARTHEST]
+    rows = [
+        (*size, stride, lengths[i], lengths[i + 1], stride * center_sampling_radius)
+        for i, (size, stride) in enumerate(zip(sizes, strides))
+    ]
+    levels = np.array(rows, np.float32)
+    images, objects, _ = gt_boxes.shape
+    count = sum(height * width for height, width in sizes)
+    labels, regression, centerness = (np.empty((images, count, *tail), np.float32) for tail in ((), (4,), ()))
+    pointers = [array.ctypes.data for array in (gt_boxes, levels, labels, regression, centerness)]
+    error = _entry()(*pointers, images, objects, len(rows), int(norm_reg_targets), None)
+    if error:
+        raise RuntimeError(f"fcos_target failed with error {error}")
+    return labels, regression, centerness

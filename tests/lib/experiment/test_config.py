@@ -151,3 +151,16 @@ def test_any_bytes_load_or_are_refused(tmp_path_factory, content):
         config_module.load(defaults(), str(path))
     except ConfigError as error:
         assert "x.yaml" in str(error)
+
+
+def test_python_tuples_in_yaml_are_lists(tmp_path):
+    """The files of yacs hold them; to yaml they are text."""
+    defaults = {"sets": [""], "steps": [1], "flags": (False,), "means": np.zeros(2), "text": ""}
+    path = tmp_path / "a.yaml"
+    path.write_text('sets: ("a", "b")\nsteps: (60000, 8)\nflags: (True,)\nmeans: (1, 2.5)\ntext: (a)\n')
+    config = config_module.load(defaults, str(path))
+    assert (config.sets, config.steps, tuple(config.flags), config.text) == (["a", "b"], [60000, 8], (True,), "(a)")
+    assert config.means.tolist() == [1, 2.5]
+    path.write_text("steps: (a, b)\n")
+    with pytest.raises(ConfigError, match="steps: expected an integer, got 'a'"):
+        config_module.load(defaults, str(path))

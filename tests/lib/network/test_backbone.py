@@ -7,6 +7,7 @@ import pytest
 
 from fullconv.fcis.symbols.spec import LAYOUTS
 from fullconv.lib.network.fpn import FPN, FPNSpec
+from fullconv.lib.network.mobilenet_v2 import MobileNetV2
 from fullconv.lib.network.resnet import ResNet
 from fullconv.lib.network.resnet_spec import RESNETS
 from fullconv.lib.network.vgg import VGG16, VGGS, vgg16_spec
@@ -17,6 +18,7 @@ for stride, (strides, dilations) in LAYOUTS.items():
     NETWORKS[f"fcis_{stride}"] = ResNet(replace(RESNETS["resnet_v1_101"], strides=strides, dilations=dilations))
 DEFORMED = replace(RESNETS["X-101-32x8d"], deformable=(0, 1, 2, 2))
 NETWORKS["deformed"] = ResNet(DEFORMED)
+NETWORKS["mobilenet_v2"] = MobileNetV2()
 NETWORKS["pyramid"] = FPN(ResNet(RESNETS["R-50"]))
 NETWORKS["pyramid_use_c5"] = FPN(ResNet(DEFORMED), FPNSpec(channels=128, top_from_body=True))
 

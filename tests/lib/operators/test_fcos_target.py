@@ -6,7 +6,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from fullconv.lib.operators.fcos_target import fcos_target
+from fullconv.lib.operators.fcos_target import fcos_target, fcos_target_arrays
 
 LEVELS = [mx.sym.Variable("p3"), mx.sym.Variable("p4")]
 GT = np.array([[[4, 4, 60, 50, 2]], [[0, 0, 0, 0, -1]]], np.float32)
@@ -42,3 +42,19 @@ def test_no_gradient(grad_req: str) -> None:
     for name in ("p3", "p4"):
         np.testing.assert_array_equal(executor.grad_dict[name].asnumpy(), 1 if grad_req == "write" else 2)
     assert not executor.grad_dict["gt"].asnumpy().any()
+
+
+@pytest.mark.parametrize("options", [{}, {"center_sampling_radius": 1.5, "norm_reg_targets": True}])
+def test_arrays_without_mxnet_are_the_same(options: dict) -> None:
+    sizes, strides, lengths = [(8, 12), (4, 6), (2, 3)], (8, 16, 32), (30, 50)
+    rng = np.random.RandomState(0)
+    corners = np.sort(rng.uniform(0, 64, (2, 6, 2, 2)), axis=2).reshape(2, 6, 4)
+    gt = np.concatenate([corners, rng.randint(-1, 4, (2, 6, 1))], axis=2).astype(np.float32)
+    maps = [mx.nd.zeros((2, 1, *size)) for size in sizes]
+    expected = fcos_target(mx.nd.array(gt), maps, strides, lengths, **options)
+    found = fcos_target_arrays(gt, sizes, strides, lengths, **options)
+    assert found[0].any()
+    for array, other in zip(found, expected):
+        np.testing.assert_array_equal(array, other.asnumpy())
+    with pytest.raises(ValueError, match="2 levels of 3 strides and 2 sizes of interest"):
+        fcos_target_arrays(gt, sizes[:2], strides, lengths)

@@ -16,6 +16,8 @@ CASES = {
     "r50_slim": (SLIM, False),
     "r50_slim_oddsize": (SLIM, False),
     "x50_slim_useC5": (GROUPED, True),
+    "r50_dcnv1_slim": (replace(SLIM, deformable=(0, 0, 1, 1), stride_in_1x1=False), False),
+    "r50_dcnv2_slim": (replace(SLIM, deformable=(0, 2, 2, 2)), False),
 }
 
 

@@ -1,4 +1,4 @@
-"""The three losses of FCOS composed from the operators, against the recorded losses and their gradients."""
+"""The three losses of FCOS, composed from the operators and in the training graph, against the recorded ones."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ import mxnet as mx
 import numpy as np
 import pytest
 
+from fullconv.fcos.symbols.head import LevelOutputs
+from fullconv.fcos.symbols.losses import losses as train_losses
+from fullconv.fcos.symbols.spec import LossSpec
+from fullconv.fcos.targets import positives
 from fullconv.lib.operators.fcos_target import fcos_target
 from fullconv.lib.operators.iou_loss import iou_loss
 from fullconv.lib.operators.sigmoid_focal_loss import sigmoid_focal_loss
@@ -68,3 +72,31 @@ def test_losses_and_gradients(fcos_reference: Callable, case: str, config: str) 
             if f"{prefix}{recorded}_{p}" in arrays:
                 expected = arrays[f"{prefix}{recorded}_{p}"]
                 np.testing.assert_allclose(level.grad.asnumpy(), expected, rtol=1e-3, atol=1e-6, err_msg=p)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("case", ["two", "onezero", "allzero"])
+def test_the_training_graph(fcos_reference: Callable, case: str, config: str) -> None:
+    """The same from the method's own graph, with what the loader counts as its divisors."""
+    arrays = fcos_reference("c2_full_loss")
+    regression, loss_type, options = CONFIGS[config]
+    normalised, radius = options.get("norm_reg_targets", False), options.get("center_sampling_radius", 0.0)
+    spec, boxes = LossSpec(iou=loss_type, radius=radius), ground_truth(arrays, case).asnumpy()
+    counts = [positives(image, (128, 160), spec) for image in boxes]
+    inputs = {"gt_boxes": boxes, "normalizers": np.maximum(np.sum(counts, axis=0), (1, 1e-12))}
+    kinds = ("cls", regression, "ctr")
+    levels = [LevelOutputs(*(mx.sym.Variable(f"{kind}_{p}") for kind in kinds)) for p in LEVELS]
+    inputs.update({f"{kind}_{p}": arrays[f"{kind}_{p}"] for kind in kinds for p in LEVELS})
+    targets = mx.sym.Variable("gt_boxes"), mx.sym.Variable("normalizers")
+    symbol = train_losses(levels, *targets, spec, normalised)
+    executor = symbol.simple_bind(mx.cpu(), **{name: array.shape for name, array in inputs.items()})
+    outputs = executor.forward(is_train=True, **{name: mx.nd.array(array) for name, array in inputs.items()})
+    executor.backward()
+    prefix = f"{case}__{config}__"
+    np.testing.assert_allclose([o.asscalar() for o in outputs], arrays[prefix + "losses"], rtol=1e-5, atol=1e-7)
+    assert sum(count.number for count in counts) == arrays[prefix + "npos"]
+    for kind, recorded in zip(kinds, ("gcls", "greg", "gctr")):
+        for p in LEVELS:
+            if f"{prefix}{recorded}_{p}" in arrays:
+                found, expected = executor.grad_dict[f"{kind}_{p}"], arrays[f"{prefix}{recorded}_{p}"]
+                np.testing.assert_allclose(found.asnumpy(), expected, rtol=1e-3, atol=1e-6, err_msg=f"{kind} {p}")

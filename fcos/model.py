@@ -1,0 +1,118 @@
+"""A trained FCOS as a function of images, for programs: `FCOS("FCOS_imprv_R_50_FPN_1x.pth").detect(image)`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
+
+import mxnet as mx
+import numpy as np
+from easydict import EasyDict
+
+from fullconv.fcos import assembly
+from fullconv.fcos import config as fcos_config
+from fullconv.fcos.symbols.fcos import test_symbol
+from fullconv.fcos.tester import Detector
+from fullconv.fcos.weights import load_model
+from fullconv.lib.convert import weights
+from fullconv.lib.core.devices import parse_devices
+from fullconv.lib.core.matching import expected_shapes
+from fullconv.lib.dataset.detection.coco_categories import COCO_CATEGORIES
+from fullconv.lib.dataset.image_files import UsageError
+from fullconv.lib.dataset.voc_files import VOC_CLASSES
+from fullconv.lib.experiment.class_file import class_file, read_classes
+
+CONFIGS = Path(__file__).resolve().parents[1] / "experiments" / "fcos" / "cfgs"
+CLASS_BIAS = "rpn.head.cls_logits.bias"
+MinConfidence = Union[None, float, Sequence[float]]
+
+
+def load_detectors(config: EasyDict, path: str, num_classes: int, contexts: Sequence[mx.Context]) -> List[Detector]:
+    """The detector of a config with the weights of a file, on each device.
+
+    Raises CheckpointError: the weights are not this network's; lists what is missing, left over, of another shape.
+    """
+    network, images = assembly.network_spec(config, num_classes), assembly.test_input(config)
+    shapes = expected_shapes(test_symbol(network), data=(1, 3, *images.largest))
+    params, results = load_model(shapes, path), assembly.result_spec(config)
+    more = assembly.view_spec(config)
+    return [Detector(network, images, results, params, ctx, more) for ctx in contexts]
+
+
+def class_names(path: str, prefix: str) -> Dict[int, str]:
+    """Category id -> name of the model's classes: from PREFIX-classes.txt, else COCO's or VOC's by their number.
+
+    Raises UsageError: no FCOS model, or classes.txt names another number of classes than it has.
+    """
+    bias = [array for name, array in weights.read(path).items() if name.endswith(CLASS_BIAS)]
+    if not bias:
+        raise UsageError(f"{path}: no FCOS model, it has no {CLASS_BIAS}; is it the pretrained backbone?")
+    count, file, names = len(bias[0]), class_file(prefix), read_classes(prefix)[1:]  # the first is the background
+    if names:
+        if len(names) != count:
+            raise UsageError(
+                f"{file} names {len(names)} classes besides the background, the model has {count}: correct it"
+            )
+    elif count == len(COCO_CATEGORIES):
+        return dict(COCO_CATEGORIES)
+    elif count == len(VOC_CLASSES):
+        names = list(VOC_CLASSES)
+    else:
+        print(f"{file} is absent, so classes are numbered; write {count + 1} names there, background first")
+        names = [f"class {k}" for k in range(1, count + 1)]
+    return dict(enumerate(names, start=1))
+
+
+class FCOS:
+    """A model for programs, as the original's pip package has it.
+
+    model: a file of weights, `.pth`, `.params` or `.safetensors`. cfg: yaml file, by default what training left beside
+    the model, or the published one of its name. nms_thresh: IoU. cpu_only: not on the first GPU even where there is
+    one. overrides: configuration keys and values.
+
+    Raises UsageError, ConfigError, CheckpointError: the model or its configuration cannot be found or used.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        nms_thresh: float = 0.6,
+        cpu_only: bool = False,
+        cfg: Optional[str] = None,
+        overrides: Mapping[str, Any] = {},  # noqa: B006 (only read)
+    ) -> None:
+        stem = str(Path(model).with_suffix(""))
+        prefix = stem.rpartition("-")[0] or stem if model.endswith(".params") else stem
+        keys = {"MODEL.FCOS.NMS_TH": nms_thresh, **overrides}
+        self.config = fcos_config.load(cfg or _config_of(model, prefix), keys)
+        self.names = class_names(model, prefix)
+        gpu = not cpu_only and mx.context.num_gpus() > 0
+        contexts = parse_devices("", "gpu:0" if gpu else "cpu")
+        (self.detector,) = load_detectors(self.config, model, len(self.names) + 1, contexts)
+
+    def detect(self, image: np.ndarray, min_confidence: MinConfidence = None) -> List[Dict[str, Any]]:
+        """What is in a BGR image (h, w, 3) uint8, best first.
+
+        min_confidence: least score, one for all classes or one for each; None: 0.5. Scores equal to it are left out.
+        The image is resized as the configuration says; boxes are in its own pixels.
+
+        Returns: dicts of `box` [x1, y1, x2, y2], `score`, `label_name` and `label_id`, which counts from 1.
+        """
+        found = self.detector.detect(image).best_first()
+        least = np.broadcast_to(np.asarray(0.5 if min_confidence is None else min_confidence), (len(self.names),))
+        names = list(self.names.values())
+        return [
+            {"box": box.tolist(), "score": float(score), "label_name": names[label - 1], "label_id": int(label)}
+            for box, score, label in zip(found.boxes, found.scores, found.labels)
+            if score > least[label - 1]
+        ]
+
+
+def _config_of(model: str, prefix: str) -> str:
+    """`<prefix>-config.yaml`, or for FCOS_<name>.pth the published fcos_<name>.yaml. UsageError: neither."""
+    beside, name = Path(f"{prefix}-config.yaml"), Path(model).stem
+    published = CONFIGS / f"fcos_{name[len('FCOS_') :]}.yaml"
+    for path in (beside, published):
+        if path.is_file():
+            return str(path)
+    raise UsageError(f"{model}: no configuration: there is neither {beside} nor {published}; name one with cfg=")

@@ -1,0 +1,1 @@
+"""FCOS networks."""

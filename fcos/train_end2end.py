@@ -1,0 +1,105 @@
+"""Train FCOS end to end."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from fullconv.fcos import assembly
+from fullconv.fcos.config import METHOD
+from fullconv.fcos.data import training_entries, training_set
+from fullconv.fcos.loader import TrainSource
+from fullconv.fcos.metric import OUTPUT_NAMES, fcos_metrics
+from fullconv.fcos.sampling import endless_order
+from fullconv.fcos.symbols.fcos import train_symbol
+from fullconv.fcos.weights import CLASS_UNITS, start_weights
+from fullconv.lib.core.loader import EpochLoader
+from fullconv.lib.core.sampler import EndlessSampler, Share, update_size
+from fullconv.lib.core.trainer import Trainer
+from fullconv.lib.experiment.class_file import check_classes
+from fullconv.lib.experiment.command_line import Run, main
+from fullconv.lib.experiment.session import Session
+
+
+def model_prefix(run: Run) -> Path:
+    """Prefix of the checkpoints: `<output folder>/model`."""
+    return run.settings.folder(run.args.cfg, "+".join(run.config.DATASETS.TRAIN)) / "model"
+
+
+class Training(Session):
+    """FCOS being trained. What the loop calls an epoch is SOLVER.CHECKPOINT_PERIOD iterations."""
+
+    units = CLASS_UNITS
+
+    def __init__(self, run: Run) -> None:
+        config, solver = run.config, run.config.SOLVER
+        data = training_set(config)
+        self.entries = training_entries(data, config.DATA.empty_images)
+        super().__init__(run.settings, config, Path(run.args.cfg).stem, model_prefix(run), {"": data.classes})
+        loss, images = assembly.loss_spec(config), solver.IMS_PER_DEVICE
+        self.symbol = train_symbol(assembly.network_spec(config, data.num_classes), loss)
+        order = endless_order(self.entries, images, run.settings.seed, config.DATALOADER.ASPECT_RATIO_GROUPING)
+        inputs, seed = assembly.train_input(config), run.settings.seed
+        source = TrainSource(self.entries, inputs, loss, order, solver.IMS_PER_BATCH, seed)
+        self.trainer = Trainer(
+            self.symbol,
+            run.contexts,
+            source.largest_shapes(images),
+            momentum=solver.MOMENTUM,
+            wd=solver.WEIGHT_DECAY,
+            accumulate=assembly.accumulated(config, len(run.contexts)),
+            kvstore=run.settings.kvstore,
+            optimizer=solver.OPTIMIZER,
+            rules=assembly.rules(config),
+        )
+        share = Share(self.trainer.batches_per_step, *self.trainer.worker)
+        # In distributed training every worker has IMS_PER_BATCH images of an update.
+        source.update = update_size(images, share)
+        period = min(solver.CHECKPOINT_PERIOD, solver.MAX_ITER)
+        sampler = EndlessSampler(order, period * share.batches, images, share)
+        self.loader = EpochLoader(sampler, source, run.settings.num_workers)
+        self.images_per_update = source.update
+
+    def start_weights(self) -> None:
+        """Pretrained or initial arrays, see `fcos.weights`."""
+        shapes, start = self.trainer.param_shapes(), assembly.start(self.config)
+        arrays = start_weights(shapes, start, self.settings.generator(), self.logger.info)
+        self.trainer.set_params(arrays, arrays)
+
+    def begin(self, resume: bool) -> int:
+        """Fill in the parameters; returns the first piece to train: after the newest whole checkpoint, or 0."""
+        if resume:
+            check_classes(self.prefix, self.classes[""])
+            return self.restore()
+        self.start_weights()
+        return 0
+
+    def run(self, resume: bool) -> None:
+        """Train to the last iteration."""
+        begin, solver = self.begin(resume), self.config.SOLVER
+        self.logger.info(
+            f"{len(self.entries)} images, {self.images_per_update} per update, {solver.MAX_ITER} updates, a checkpoint "
+            f"every {min(solver.CHECKPOINT_PERIOD, solver.MAX_ITER)}, lr {solver.BASE_LR:g}"
+        )
+        advice = assembly.rate_advice(solver)
+        if advice:
+            self.logger.info(advice)
+        if self.config.MODEL.USE_SYNCBN and self.images_per_update > solver.IMS_PER_DEVICE:
+            self.logger.info(
+                f"MODEL.USE_SYNCBN: statistics are of the {solver.IMS_PER_DEVICE} images that a device has at a time, "
+                "not of the whole update; a larger SOLVER.IMS_PER_DEVICE comes closer"
+            )
+        metrics, rates = fcos_metrics(self.trainer.batches_per_step), assembly.schedule(solver)
+        self.fit(metrics, OUTPUT_NAMES, rates, range(begin, assembly.pieces(solver)), self.images_per_update)
+
+
+def train(run: Run) -> None:
+    """Train as the run's config says; checkpoints, logs and curves are in the output folder."""
+    started = time.time()
+    training = Training(run)
+    training.run(run.args.resume)
+    training.logger.info(f"training took {time.time() - started:.0f} s; results in {training.prefix.parent}")
+
+
+if __name__ == "__main__":
+    main(METHOD, __doc__, train)
