@@ -132,7 +132,22 @@ def network_options(config: EasyDict) -> Dict[str, Any]:
     return {key: config.network[key] for key in keys.split()}
 
 
-METHOD = Method("FCN", load, settings)
+METHOD = Method(
+    "FCN",
+    load,
+    settings,
+    # Accumulated batches count as images per update, which are compared (`lib.experiment.session`).
+    immaterial=(
+        "output_path",
+        "default.*",
+        "dataset.root_path",
+        "dataset.dataset_path",
+        "dataset.label_path",
+        "dataset.test_*",
+        "TRAIN.iter_size",
+        "TEST.*",
+    ),
+)
 """What the scripts need to know."""
 
 POSITIVE = (

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
-from typing import Dict, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import mxnet as mx
+import numpy as np
 from easydict import EasyDict
 
-from fullconv.lib.core import checkpoint
+from fullconv.lib.core import checkpoint, run_record
 from fullconv.lib.core.engine import Progress, fit
 from fullconv.lib.core.loader import EpochLoader
 from fullconv.lib.core.matching import match_params
@@ -16,10 +18,18 @@ from fullconv.lib.core.metric import MetricSet
 from fullconv.lib.core.schedule import Schedule
 from fullconv.lib.core.trainer import Trainer
 from fullconv.lib.experiment import config as base
+from fullconv.lib.experiment import run_folder
 from fullconv.lib.experiment.class_file import write_classes
 from fullconv.lib.experiment.settings import Settings
 from fullconv.lib.utils.logger import RunLogger
 from fullconv.lib.visualize.curves import write_curves
+
+
+class Point(NamedTuple):
+    """Where a run goes on: after `epoch`, which was `chosen` by number or is the newest."""
+
+    epoch: int
+    chosen: bool
 
 
 class Session:
@@ -28,8 +38,11 @@ class Session:
     A method's session sets `symbol`, `trainer` and `loader` in its constructor and says in `start_weights` what
     training starts from. Beside the checkpoints `<prefix>-NNNN.params` stand the resolved config and the class names.
 
-    config: resolved, only to be saved. name: of the log files. prefix: of the checkpoints. classes: suffix of the file
-    name -> class names, as {"": [...]} for `<prefix>-classes.txt`.
+    config: resolved, to be saved and compared. name: of the log files. prefix: of the checkpoints. classes: suffix of
+    the file name -> class names, as {"": [...]} for `<prefix>-classes.txt`.
+
+    A run owns its prefix while it trains (`lib.experiment.run_folder`): no other run writes there, and what an earlier
+    one left is moved aside or, with `restore`, taken up.
     """
 
     symbol: mx.sym.Symbol
@@ -47,6 +60,9 @@ class Session:
         classes: Mapping[str, Sequence[str]],
     ) -> None:
         self.settings, self.config, self.prefix, self.classes = settings, config, Path(prefix), classes
+        self.resumed: Optional[Point] = None
+        self.later: Sequence[Path] = ()
+        """Prefixes of stages that follow from this one, and are begun anew with it."""
         self.logger = RunLogger(self.prefix.parent, name, settings.tensorboard)
 
     def describe(self) -> None:
@@ -69,6 +85,7 @@ class Session:
         Raises CheckpointError: nothing to resume from, or arrays that do not fit the network.
         """
         state = checkpoint.load_state(str(self.prefix), epoch)
+        self.resumed = Point(state.epoch, chosen=epoch is not None)
         shapes = self.trainer.param_shapes()
         params = match_params(shapes, state.arg_params, state.aux_params, units=self.units, source=state.path)
         self.trainer.set_params(*params)
@@ -98,13 +115,15 @@ class Session:
         epochs: range,
         images_per_update: int,
     ) -> None:
-        """Train over `epochs`, with a line of progress now and then and a checkpoint after each."""
-        if self.trainer.worker[0] == 0:
-            self.describe()
-        updates = len(epochs) * (len(self.loader) // self.trainer.batches_per_step)
-        frequent = self.settings.frequent
+        """Train over `epochs`, with a line of progress now and then and a checkpoint after each.
+
+        Raises LockedError: another run is writing there; CheckpointError: an earlier run's files are there and
+        `Settings.used` says to refuse, or settings are others than the resumed run's.
+        """
+        per_epoch = len(self.loader) // self.trainer.batches_per_step
+        frequent, updates = self.settings.frequent, len(epochs) * per_epoch
         progress = Progress(self.logger.info, self.logger.record, frequent, images_per_update, updates)
-        fit(
+        parts = (
             self.trainer,
             self.loader,
             metrics,
@@ -114,5 +133,37 @@ class Session:
             progress,
             self.save,
             self.logger.info,
-            self.settings.seed,
         )
+        if self.trainer.worker[0] != 0:
+            fit(*parts, seed=self.settings.seed)
+            return
+        with run_folder.claimed([self.prefix, *self.later]):
+            self.take_possession({"images per update": images_per_update, "updates per epoch": per_epoch})
+            self.describe()
+            fit(*parts, seed=self.settings.seed)
+
+    def determining(self) -> Dict[str, Any]:
+        """The settings that this training's numbers follow from."""
+        return run_folder.determining(self.config, self.settings)
+
+    def take_possession(self, amounts: Mapping[str, int]) -> None:
+        """Record the run, or that it goes on. amounts: what follows from devices and data, not from the config."""
+        first = [Path(name).name for name in self.loader.items(0, 0)]
+        settings = {**self.determining(), **amounts, "images of the first batch": first}
+        logs = [self.logger.log_path.name, self.logger.jsonl_path.name]
+        start = "" if self.resumed else _digest(*self.trainer.get_params())
+        record = run_record.new(self.settings.method, settings, start, logs)
+        if self.resumed:
+            run_folder.go_on(self.prefix, *self.resumed, self.settings, self.logger.info, record)
+        else:
+            run_folder.begin([self.prefix, *self.later], self.settings, self.logger.info, record)
+
+
+def _digest(*groups: Mapping[str, mx.nd.NDArray]) -> str:
+    """sha256 of arrays and their names."""
+    digest = hashlib.sha256()
+    for group in groups:
+        for name in sorted(group):
+            digest.update(name.encode())
+            digest.update(np.ascontiguousarray(group[name].asnumpy()).data)
+    return digest.hexdigest()

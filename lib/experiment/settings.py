@@ -5,8 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Tuple
 
 import numpy as np
+
+ASIDE, KEEP, REFUSE = "aside", "keep", "refuse"
+USED = (ASIDE, KEEP, REFUSE)
+"""What a run that starts anew does with an earlier one's files: move them into a folder of their own, leave them where
+they are without counting them, or refuse to start."""
 
 
 @dataclass(frozen=True)
@@ -17,6 +23,9 @@ class Settings:
     (in testing, images) between two log lines. checkpoint_keep: newest checkpoints to keep, 0 keeps all. gpus: numbers
     of the published file, "0,1"; devices: "cpu", "cpu:2", "gpu:0,1", which wins over them. num_workers: threads that
     read images. kvstore: how gradients are summed. tensorboard: write event files too.
+
+    The rest is of the method and the command line, which fill it in. method: its name. immaterial: patterns of keys
+    that a run's numbers do not follow from. used: one of USED. changed: resume with other settings than the run's.
     """
 
     output_path: str
@@ -28,6 +37,10 @@ class Settings:
     num_workers: int = 2
     kvstore: str = "device"
     tensorboard: bool = False
+    method: str = ""
+    immaterial: Tuple[str, ...] = ()
+    used: str = ASIDE
+    changed: bool = False
 
     def folder(self, cfg_path: str, image_sets: str) -> Path:
         """`<output_path>/<yaml base name>/<image sets joined by _>`, created."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import math
@@ -26,8 +27,9 @@ class _LogFile(logging.FileHandler):
 class RunLogger:
     """Log files of one run in `folder`.
 
-    `<name>_<YYYY-mm-dd-HH-MM>.log` (the original's file name) gets every line the console gets; a file of the
-    same name ending in `.jsonl` one object per record, written at once so that a killed run loses nothing.
+    `<name>_<YYYY-mm-dd-HH-MM>.log` (the original's file name; with `-2` and so on within one minute) gets every line
+    the console gets; a file of the same name ending in `.jsonl` one object per record, written at once so that a killed
+    run loses nothing.
 
     Args:
         folder: created if absent.
@@ -42,7 +44,7 @@ class RunLogger:
     def __init__(self, folder: Union[str, Path], name: str, tensorboard: bool = False) -> None:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        stem = f"{name}_{time.strftime('%Y-%m-%d-%H-%M')}"
+        stem = _free_stem(folder, f"{name}_{time.strftime('%Y-%m-%d-%H-%M')}")
         self.log_path, self.jsonl_path = folder / f"{stem}.log", folder / f"{stem}.jsonl"
         self.logger = logging.getLogger(f"fullconv.{folder.resolve()}.{name}")
         # What data sets, checkpoints and evaluation have to say belongs into the run's log too.
@@ -91,6 +93,12 @@ class RunLogger:
                 logger.removeHandler(handler)
                 handler.close()
             logger.propagate = True
+
+
+def _free_stem(folder: Path, stem: str) -> str:
+    """A file name without ending that no other run's log has."""
+    names = (stem if number == 1 else f"{stem}-{number}" for number in itertools.count(1))
+    return next(name for name in names if not any((folder / f"{name}{end}").exists() for end in (".log", ".jsonl")))
 
 
 def _plain(value: Any) -> Any:

@@ -44,7 +44,8 @@ def load(path, overrides=()):
     return base.load(KEYS, path, overrides)
 
 
-METHOD = Method("tiny", load, settings, frequent="every", gpus="gpus", devices="devices")
+IMMATERIAL = ("out", "data", "epochs", "accumulate")
+METHOD = Method("tiny", load, settings, frequent="every", gpus="gpus", devices="devices", immaterial=IMMATERIAL)
 
 
 def dataset(run):
