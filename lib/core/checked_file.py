@@ -20,6 +20,9 @@ from fullconv.lib.core.run_record import epochs
 from fullconv.lib.utils import atomic
 
 Arrays = Dict[str, mx.nd.NDArray]
+LISTED = 20
+"""Arrays that an error names at most."""
+
 REMEDY = "use another epoch or fetch the file again"
 
 logger = logging.getLogger(__name__)
@@ -29,7 +32,7 @@ def read_arrays(path: str) -> Arrays:
     """Arrays of any `.params` file by name, after its structure and any checksum are verified.
 
     Raises:
-        CheckpointError: absent, truncated, altered or foreign.
+        CheckpointError: absent, truncated, altered or foreign, or with NaN or infinite values.
     """
     verify(path)
     if not _known_digests(path):
@@ -38,7 +41,35 @@ def read_arrays(path: str) -> Arrays:
         arrays = mx.nd.load(path)
     except mx.base.MXNetError as error:
         raise CheckpointError(f"{path}: MXNet cannot read it: {str(error).splitlines()[-1]}; {REMEDY}") from None
+    if isinstance(arrays, dict):
+        refuse_unless_finite(path, arrays)
     return arrays
+
+
+def not_finite(arrays: Mapping[str, Any]) -> List[str]:
+    """Names of the arrays, NDArrays or numpy's, that hold NaN or infinite values."""
+    return [name for name, array in arrays.items() if not np.isfinite(as_numpy(array)).all()]
+
+
+def refuse_unless_finite(source: str, arrays: Mapping[str, Any]) -> None:
+    """Raise CheckpointError where arrays hold NaN or infinite values. source: file they come from."""
+    bad = not_finite(arrays)
+    if bad:
+        raise CheckpointError(
+            f"{source}: NaN or infinite values in {some(bad)}: the training that made them diverged, or they are "
+            "damaged; use another epoch"
+        )
+
+
+def as_numpy(value: Any) -> np.ndarray:
+    """An NDArray's or anything's values."""
+    return value.asnumpy() if isinstance(value, mx.nd.NDArray) else np.asarray(value)
+
+
+def some(names: Sequence[str]) -> str:
+    """The first names of a long list."""
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more
 
 
 def verify(path: str) -> None:

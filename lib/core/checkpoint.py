@@ -13,13 +13,23 @@ from __future__ import annotations
 import json
 import logging
 import os
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
 
 import mxnet as mx
 import numpy as np
 
 from fullconv.lib.core import run_record
-from fullconv.lib.core.checked_file import REMEDY, delete, read_arrays, verify, write, write_recorded
+from fullconv.lib.core.checked_file import (
+    REMEDY,
+    as_numpy,
+    delete,
+    not_finite,
+    read_arrays,
+    some,
+    verify,
+    write,
+    write_recorded,
+)
 from fullconv.lib.core.matching import expected_shapes, match_params
 from fullconv.lib.core.params_file import CheckpointError
 from fullconv.lib.core.run_record import epochs, params_path, resume_path
@@ -45,7 +55,6 @@ __all__ = [
 ]
 
 Arrays = Dict[str, mx.nd.NDArray]
-LISTED = 20
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +83,7 @@ def load_file(path: str) -> Tuple[Arrays, Arrays]:
     arrays = read_arrays(path)
     foreign = [key for key in arrays if not key.startswith(("arg:", "aux:"))]
     if foreign:
-        raise CheckpointError(f"{path}: no checkpoint: {_some(foreign)} are neither arg: nor aux:")
+        raise CheckpointError(f"{path}: no checkpoint: {some(foreign)} are neither arg: nor aux:")
     return _named(arrays, "arg"), _named(arrays, "aux")
 
 
@@ -88,11 +97,11 @@ def save_params(
     """
     named = {f"arg:{name}": value for name, value in args.items()}
     named.update({f"aux:{name}": value for name, value in auxs.items()})
-    arrays = {name: _numpy(value) for name, value in named.items()}
-    bad = [name for name, array in arrays.items() if not np.isfinite(array).all()]
+    arrays = {name: as_numpy(value) for name, value in named.items()}
+    bad = not_finite(arrays)
     path = params_path(prefix, epoch)
     if bad:
-        raise CheckpointError(f"{path}: not written: NaN or infinite values in {_some(bad)}")
+        raise CheckpointError(f"{path}: not written: NaN or infinite values in {some(bad)}")
     if symbol is not None:
         write(f"{prefix}-symbol.json", lambda file: file.write(symbol.tojson().encode()), checksum=False)
     write_recorded(prefix, path, arrays)
@@ -111,6 +120,11 @@ class State(NamedTuple):
     aux_params: Arrays
     momentum: Arrays
     progress: Dict[str, Any]
+
+    @property
+    def weights_alone(self) -> bool:
+        """Whether there are neither momentum nor progress."""
+        return self.path.endswith(".params")
 
 
 def save_state(
@@ -134,7 +148,7 @@ def save_state(
         CheckpointError: a full disk, or no parameters of this epoch.
     """
     groups = dict(zip(("arg", "aux"), params or load_params(prefix, epoch)), momentum=momentum)
-    named = {f"{kind}:{name}": _numpy(value) for kind, group in groups.items() for name, value in group.items()}
+    named = {f"{kind}:{name}": as_numpy(value) for kind, group in groups.items() for name, value in group.items()}
     text = json.dumps({"progress": dict(progress)}, default=_jsonable)
     named["json"] = np.frombuffer(text.encode(), np.uint8)
     path = resume_path(prefix, epoch)
@@ -146,6 +160,9 @@ def save_state(
 def load_state(prefix: str, epoch: Optional[int] = None) -> State:
     """State saved after `epoch`, or the newest one that is whole.
 
+    Of a chosen epoch without a `.resume` file the weights alone are taken, as the original does: the state then has
+    neither momentum nor progress.
+
     Raises:
         CheckpointError: absent or damaged.
     """
@@ -153,17 +170,13 @@ def load_state(prefix: str, epoch: Optional[int] = None) -> State:
         epoch = latest(prefix, resumable=True)
     if epoch is None:
         raise CheckpointError(_nothing_to_resume(prefix))
-    path = resume_path(prefix, epoch)
-    if not os.path.isfile(path) and os.path.isfile(params_path(prefix, epoch)):
-        raise CheckpointError(
-            f"{path}: no such file, so only the weights of epoch {epoch} are there; start from them with "
-            f"network.pretrained {prefix} network.pretrained_epoch {epoch} TRAIN.begin_epoch {epoch}"
-        )
     return _read_state(prefix, epoch)
 
 
 def _read_state(prefix: str, epoch: int) -> State:
     path = resume_path(prefix, epoch)
+    if not os.path.isfile(path) and os.path.isfile(params_path(prefix, epoch)):
+        return State(params_path(prefix, epoch), epoch, *load_params(prefix, epoch), {}, {})
     arrays = read_arrays(path)
     try:
         progress = json.loads(arrays.pop("json").asnumpy().tobytes().decode())["progress"]
@@ -233,16 +246,7 @@ def _named(arrays: Arrays, kind: str) -> Arrays:
     return {key[len(kind) + 1 :]: value for key, value in arrays.items() if key.startswith(f"{kind}:")}
 
 
-def _numpy(value: Any) -> np.ndarray:
-    return value.asnumpy() if isinstance(value, mx.nd.NDArray) else np.asarray(value)
-
-
 def _jsonable(value: Any) -> Any:
     if isinstance(value, (np.ndarray, np.generic)):
         return value.tolist()
     raise TypeError(f"{type(value).__name__} cannot be stored in a resume file")
-
-
-def _some(names: List[str]) -> str:
-    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return ", ".join(names[:LISTED]) + more

@@ -89,8 +89,12 @@ class Session:
         shapes = self.trainer.param_shapes()
         params = match_params(shapes, state.arg_params, state.aux_params, units=self.units, source=state.path)
         self.trainer.set_params(*params)
-        self.trainer.set_optimizer_state(state.momentum)
-        self.trainer.num_update = state.progress["num_update"]
+        if not state.weights_alone:
+            self.trainer.set_optimizer_state(state.momentum)
+            self.trainer.num_update = _updates_done(state)
+        else:
+            self.logger.warning(f"{state.path}: weights alone: momentum starts anew, as the original's does")
+            self.trainer.num_update = state.epoch * (len(self.loader) // self.trainer.batches_per_step)
         self.logger.info(f"resumed from {state.path} after update {self.trainer.num_update}")
         return state.epoch
 
@@ -157,6 +161,17 @@ class Session:
             run_folder.go_on(self.prefix, *self.resumed, self.settings, self.logger.info, record)
         else:
             run_folder.begin([self.prefix, *self.later], self.settings, self.logger.info, record)
+
+
+def _updates_done(state: checkpoint.State) -> int:
+    """Of a resumed run. Raises CheckpointError: the file does not say."""
+    done = state.progress.get("num_update")
+    if not isinstance(done, int) or isinstance(done, bool) or done < 0:
+        raise checkpoint.CheckpointError(
+            f"{state.path}: num_update, the updates done, is {done!r}: the schedule cannot go on from there; "
+            f"delete it to resume from the weights alone, or use another epoch"
+        )
+    return done
 
 
 def _digest(*groups: Mapping[str, mx.nd.NDArray]) -> str:
