@@ -52,6 +52,9 @@ def _default() -> EasyDict:
     group.kvstore = "local"  # local, device or dist_sync
     group.devices = ""  # instead of gpus: "cpu", "cpu:2" (two devices on one processor), "gpu:0,1"
     group.num_workers = 2  # threads that read images
+    group.loader_timeout = 30.0  # seconds after which an image that does not come ends the run; 0 waits for ever
+    group.bad_images = "fail"  # training images that cannot be read end the run; skip: leave them out
+    group.bad_images_limit = 0.001  # skip: share of the images that may be left out
     group.tensorboard = False  # also write TensorBoard event files
     group.checkpoint_keep = 0  # newest checkpoints to keep; 0 keeps all
     return group
@@ -121,9 +124,7 @@ def _test() -> EasyDict:
 
 def settings(config: EasyDict) -> Settings:
     """What lib needs to know of a run."""
-    keys = "frequent kvstore devices num_workers tensorboard checkpoint_keep"
-    values = {key: config.default[key] for key in keys.split()}
-    return Settings(output_path=config.output_path, seed=config.TRAIN.seed, gpus=config.gpus, **values)
+    return Settings(config.output_path, config.TRAIN.seed, gpus=config.gpus, **config.default)
 
 
 def network_options(config: EasyDict) -> Dict[str, Any]:

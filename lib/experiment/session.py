@@ -11,6 +11,7 @@ import numpy as np
 from easydict import EasyDict
 
 from fullconv.lib.core import checkpoint, run_record
+from fullconv.lib.core.bad_images import Care
 from fullconv.lib.core.engine import Progress, fit
 from fullconv.lib.core.loader import EpochLoader
 from fullconv.lib.core.matching import match_params
@@ -124,6 +125,8 @@ class Session:
         Raises LockedError: another run is writing there; CheckpointError: an earlier run's files are there and
         `Settings.used` says to refuse, or settings are others than the resumed run's.
         """
+        care = self.settings
+        self.loader.care = Care(care.loader_timeout, care.bad_images, care.bad_images_limit)
         per_epoch = len(self.loader) // self.trainer.batches_per_step
         frequent, updates = self.settings.frequent, len(epochs) * per_epoch
         progress = Progress(self.logger.info, self.logger.record, frequent, images_per_update, updates)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 from pathlib import Path
 
 import mxnet as mx
@@ -140,3 +141,19 @@ def test_nan_weights_are_not_tested(go, trained):
         checkpoint.CheckpointError, match="the network's parameters: NaN or infinite values in box_bias"
     ):
         Predictor(tiny.network(), mx.cpu(), {"data": (1, 3, 32, 32)}, args, aux)
+
+
+@pytest.mark.parametrize("policy, code", [("fail", 1), ("skip", 0)])
+def test_a_damaged_image_ends_the_run_or_is_left_out(go, folder, tmp_path, policy, code):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    path = copy / "train" / "3.png"
+    path.write_bytes(path.read_bytes()[:60])
+
+    def spoiled(run):
+        run.config.data = str(copy)
+        train(run)
+
+    found, text = go("epochs", 1, "bad", policy, stages=[spoiled])
+    assert found == code, text
+    assert ("left out, 1 so far; the next batch takes its place: " in text) == (policy == "skip")
+    assert "3.png" in text
