@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -12,8 +14,9 @@ from easydict import EasyDict
 
 from fullconv.lib.core import checkpoint, run_record
 from fullconv.lib.core.bad_images import Care
+from fullconv.lib.core.checked_file import as_numpy
 from fullconv.lib.core.engine import Progress, fit
-from fullconv.lib.core.loader import EpochLoader
+from fullconv.lib.core.loader import Batch, EpochLoader
 from fullconv.lib.core.matching import match_params
 from fullconv.lib.core.metric import MetricSet
 from fullconv.lib.core.schedule import Schedule
@@ -22,6 +25,7 @@ from fullconv.lib.experiment import config as base
 from fullconv.lib.experiment import run_folder
 from fullconv.lib.experiment.class_file import write_classes
 from fullconv.lib.experiment.settings import Settings
+from fullconv.lib.utils import atomic
 from fullconv.lib.utils.logger import RunLogger
 from fullconv.lib.visualize.curves import write_curves
 
@@ -48,6 +52,7 @@ class Session:
 
     symbol: mx.sym.Symbol
     trainer: Trainer
+    record: run_record.RunRecord
     loader: EpochLoader
     units: Mapping[str, Tuple[str, int]] = {}
     """What an array's first axis counts, for the message about a checkpoint that does not fit (`match_params`)."""
@@ -104,13 +109,46 @@ class Session:
         if self.trainer.worker[0] != 0:
             return
         prefix = str(self.prefix)
+        self.notice_losses()
         args, aux = self.trainer.get_params()
         checkpoint.save_params(prefix, epoch + 1, self.symbol, {**args, **self.derived_params(args)}, aux)
         progress = {"num_update": self.trainer.num_update}
         checkpoint.save_state(prefix, epoch + 1, self.trainer.get_optimizer_state(), progress, (args, aux))
         checkpoint.prune(prefix, self.settings.checkpoint_keep)
+        self.record = run_record.read(prefix) or self.record
         self.logger.info(f"saved {checkpoint.params_path(prefix, epoch + 1)}")
         write_curves(self.logger.jsonl_path, f"{prefix}-curves.png")
+
+    def notice_losses(self) -> None:
+        """Say which files of this run somebody removed while it went on, and write anew what can be."""
+        prefix, before = str(self.prefix), self.record
+        found = run_record.read(prefix)
+        files = before.files if found is None else found.files
+        lost = [name for name in files if not self.prefix.with_name(name).exists()]
+        if found is None:
+            self.prefix.parent.mkdir(parents=True, exist_ok=True)
+            self.describe()
+        if found is None or lost:
+            left = {name: digest for name, digest in files.items() if name not in lost}
+            run_record.write(prefix, replace(before, files=left))
+            what = f"{self.prefix.parent} was removed or emptied" if found is None else "files were removed"
+            self.logger.warning(f"{what} while the run wrote there; lost: {', '.join(lost) or 'no checkpoint'}")
+
+    def keep_evidence(self, batches: Sequence[Batch], bad: List[str], images: Sequence[str]) -> str:
+        """The batches of the update at which divergence was noticed, and the state after it, in
+        `<prefix>-diverged.npz`: `batch0:<input>`, ..., `arg:`, `aux:` and `momentum:<array>`, `json`.
+        """
+        path = f"{self.prefix}-diverged.npz"
+        args, aux = self.trainer.get_params()
+        states = {"arg": args, "aux": aux, "momentum": self.trainer.get_optimizer_state()}
+        groups = {**{f"batch{number}": batch for number, batch in enumerate(batches)}, **states}
+        arrays = {f"{kind}:{name}": as_numpy(array) for kind, group in groups.items() for name, array in group.items()}
+        facts = {"num_update": self.trainer.num_update, "not finite": bad, "images": list(images)}
+        try:
+            atomic.write_npz(path, {**arrays, "json": np.array(json.dumps(facts))})
+        except OSError as error:
+            return f"The batch could not be kept ({error})"
+        return f"The batch and the state are kept in {path}"
 
     def fit(
         self,
@@ -147,7 +185,9 @@ class Session:
         with run_folder.claimed([self.prefix, *self.later]):
             self.take_possession({"images per update": images_per_update, "updates per epoch": per_epoch})
             self.describe()
-            fit(*parts, seed=self.settings.seed)
+            fit(*parts, seed=self.settings.seed, evidence=self.keep_evidence)
+        if self.loader.left_out.names:
+            self.logger.warning(f"left out: {len(self.loader.left_out.names)} images that cannot be read")
 
     def determining(self) -> Dict[str, Any]:
         """The settings that this training's numbers follow from."""
@@ -164,6 +204,7 @@ class Session:
             run_folder.go_on(self.prefix, *self.resumed, self.settings, self.logger.info, record)
         else:
             run_folder.begin([self.prefix, *self.later], self.settings, self.logger.info, record)
+        self.record = run_record.read(str(self.prefix)) or record
 
 
 def _updates_done(state: checkpoint.State) -> int:

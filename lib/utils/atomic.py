@@ -10,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from typing import Any, Callable, List, Protocol
+from typing import Any, Callable, List, Mapping, Protocol
+
+import numpy as np
 
 
 class Writable(Protocol):
@@ -68,6 +70,27 @@ def write(path: str, fill: Callable[[Writable], Any], checksum: bool = False, no
 def write_text(path: str, text: str) -> str:
     """Replace `path` by `text` in UTF-8; see `write`."""
     return write(path, lambda file: file.write(text.encode()))
+
+
+def write_npz(path: str, arrays: Mapping[str, np.ndarray]) -> None:
+    """Replace `path` by a numpy archive. It has no checksum: archives are written with seeking back, which a checksum
+    taken on the way cannot follow, but they have their own.
+
+    Raises OSError as `write`.
+    """
+    temporary = f"{path}.{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    try:
+        with open(temporary, "xb") as file:
+            np.savez(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:  # a failed write does not say of what
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+    _sync_folder(path)
 
 
 def digests(path: str) -> List[str]:

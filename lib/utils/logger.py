@@ -61,6 +61,7 @@ class RunLogger:
 
     def info(self, line: str) -> None:
         """One line for the reader."""
+        self._reopen()
         self.logger.info("%s", line)
 
     def warning(self, line: str) -> None:
@@ -69,6 +70,7 @@ class RunLogger:
 
     def record(self, values: Mapping[str, Any]) -> None:
         """One JSON line; numbers also go to TensorBoard at `values["step"]`. NaN and infinity become null."""
+        self._reopen()
         plain = {key: _plain(value) for key, value in values.items()}
         try:
             with open(self.jsonl_path, "a", encoding="utf-8") as file:
@@ -86,6 +88,16 @@ class RunLogger:
         self._close_handlers()
         if self.events is not None:
             self.events.close()
+
+    def _reopen(self) -> None:
+        """Go on in a new file where somebody removed the log or its folder: lines would go to a file without a name."""
+        if self.log_path.exists():
+            return
+        self.log_path.parent.mkdir(parents=True, exist_ok=True)
+        for handler in self.logger.handlers:
+            if isinstance(handler, _LogFile):
+                handler.close()  # the next line opens the file anew
+        self.warning(f"{self.log_path} was removed while it was written: the lines before this one are lost")
 
     def _close_handlers(self) -> None:
         for logger in self.loggers:

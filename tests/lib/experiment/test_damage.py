@@ -1,5 +1,6 @@
 """Damaged checksum files and states of a run, with a method made of lib alone."""
 
+import json
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ import pytest
 from fullconv.lib.core import checkpoint, run_record
 from fullconv.lib.core.checked_file import write_recorded
 from fullconv.lib.core.predictor import Predictor
+from fullconv.lib.experiment.class_file import check_classes, write_classes
 from tests.lib import test_third_method as tiny
 from tests.lib.test_third_method import Test as TinyTest
 from tests.lib.test_third_method import arrays, train
@@ -157,3 +159,42 @@ def test_a_damaged_image_ends_the_run_or_is_left_out(go, folder, tmp_path, polic
     assert found == code, text
     assert ("left out, 1 so far; the next batch takes its place: " in text) == (policy == "skip")
     assert "3.png" in text
+
+
+def test_a_diverged_run_keeps_the_batch_and_the_state(go, tmp_path, monkeypatch):
+    monkeypatch.setattr(tiny, "MultiFactorSchedule", lambda lr: lambda update: 1e38)
+    code, text = go("epochs", 2)
+    path = tmp_path / "tiny" / "train" / "tiny-diverged.npz"
+    assert code == 1 and f"The batch and the state are kept in {path}" in text, text
+    with np.load(path) as kept:
+        facts = json.loads(str(kept["json"]))
+        assert facts["num_update"] == 24 and len(facts["images"]) == 1 and facts["not finite"]
+        assert kept["batch0:data"].shape == (1, 3, 32, 32) and kept["batch0:target"].shape == (1, 4)
+        assert {"arg", "momentum"} <= {name.split(":")[0] for name in kept.files}
+        assert kept["arg:box_weight"].shape[0] == 4
+    monkeypatch.undo()
+    assert "moved aside" in go("epochs", 0)[1], "a later run must not be taken for the one that diverged"
+
+
+def test_a_folder_that_is_removed_while_a_run_writes_there_is_mentioned(go, tmp_path, monkeypatch):
+    save, folder = tiny.Training.save, tmp_path / "tiny" / "train"
+
+    def remove_after_two(self, epoch):
+        if epoch == 2:
+            shutil.rmtree(folder)
+        save(self, epoch)
+
+    monkeypatch.setattr(tiny.Training, "save", remove_after_two)
+    code, text = go("epochs", 4)
+    assert code == 0 and f"{folder} was removed or emptied while the run wrote there; lost: tiny-0001.params" in text
+    assert "was removed while it was written: the lines before this one are lost" in text
+    assert checkpoint.epochs(str(folder / "tiny")) == [3, 4] and "saved" in next(folder.glob("*.log")).read_text()
+    assert (folder / "tiny-config.yaml").is_file() and go("--resume", "epochs", 5)[0] == 0
+
+
+def test_class_names_are_lines(tmp_path):
+    for name in ("a\nb", "", "a\u2028b"):
+        with pytest.raises(ValueError, match="it must be one line of text.*rename it in the data"):
+            write_classes(tmp_path / "e2e", ["cat", name])
+    write_classes(tmp_path / "e2e", ["cat", " dog "])
+    check_classes(tmp_path / "e2e", ["cat", " dog "])
