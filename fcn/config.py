@@ -137,6 +137,7 @@ METHOD = Method(
     "FCN",
     load,
     settings,
+    accumulate="TRAIN.iter_size",
     # Accumulated batches count as images per update, which are compared (`lib.experiment.session`).
     immaterial=(
         "output_path",

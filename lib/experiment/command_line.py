@@ -6,12 +6,12 @@ import argparse
 import errno
 import logging
 from dataclasses import dataclass, replace
-from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import mxnet as mx
 
 from fullconv.lib.core.checkpoint import CheckpointError
-from fullconv.lib.core.devices import parse_devices
+from fullconv.lib.core.devices import Devices, choose_devices
 from fullconv.lib.core.engine import DivergedError
 from fullconv.lib.core.prefetch import LoaderError
 from fullconv.lib.experiment import config as base
@@ -39,7 +39,8 @@ class Method:
 
     frequent, gpus, devices: the configuration keys that the options of these names set. options: its own ones. An
     option that a method does not have is refused, never taken and ignored. immaterial: patterns of the keys, besides
-    those three, that may change between two runs that give the same numbers.
+    those three, that may change between two runs that give the same numbers. accumulate: the key of the batches that
+    a device takes for one update; a machine with fewer GPUs than the config names multiplies it.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Method:
     devices: str = "default.devices"
     options: Tuple[Option, ...] = ()
     immaterial: Tuple[str, ...] = ()
+    accumulate: str = "TRAIN.grad_accumulate"
 
     def all_options(self) -> Tuple[Option, ...]:
         """The options of all methods, then its own."""
@@ -113,7 +115,8 @@ def start(method: Method, description: str, argv: Optional[Sequence[str]] = None
     options = parser(method, description)
     args = options.parse_args(argv)
     try:
-        config = method.load(args.cfg, overrides(method, args))
+        given = overrides(method, args)
+        config = method.load(args.cfg, given)
         settings = replace(
             method.settings(config),
             method=method.name,
@@ -121,10 +124,31 @@ def start(method: Method, description: str, argv: Optional[Sequence[str]] = None
             used=args.used,
             changed=args.changed,
         )
-        contexts = parse_devices(settings.gpus, settings.devices)
+        chosen = choose_devices(settings.gpus, settings.devices)
+        if chosen.accumulate > 1:
+            _stand_in(method, config, chosen, dict(given))
+        contexts = chosen.contexts
     except (ValueError, FileNotFoundError) as error:
         options.exit(2, f"{error}\n")
     return Run(args, config, settings, contexts)
+
+
+def _stand_in(method: Method, config: Any, chosen: Devices, given: Mapping[str, str]) -> None:
+    """Write the devices that stand in for those of the config into it, and the batches that each of them takes."""
+    there = [str(context.device_id) for context in chosen.contexts if context.device_type == "gpu"]
+    _set(config, method.gpus, lambda _: ",".join(there))
+    if method.accumulate in given:
+        print(f"{method.accumulate} stays {given[method.accumulate]}, which the command line says")
+    else:
+        _set(config, method.accumulate, lambda batches: batches * chosen.accumulate)
+
+
+def _set(config: Any, key: str, change: Callable[[Any], Any]) -> None:
+    """Let `change` make the new value of a dotted key of the old one."""
+    *groups, leaf = key.split(".")
+    for group in groups:
+        config = config[group]
+    config[leaf] = change(config[leaf])
 
 
 def main(method: Method, description: str, *stages: Callable[[Run], Any]) -> None:

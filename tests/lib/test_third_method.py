@@ -46,7 +46,16 @@ def load(path, overrides=()):
 
 
 IMMATERIAL = ("out", "data", "epochs", "accumulate")
-METHOD = Method("tiny", load, settings, frequent="every", gpus="gpus", devices="devices", immaterial=IMMATERIAL)
+METHOD = Method(
+    "tiny",
+    load,
+    settings,
+    frequent="every",
+    gpus="gpus",
+    devices="devices",
+    accumulate="accumulate",
+    immaterial=IMMATERIAL,
+)
 
 
 def dataset(run):
