@@ -255,5 +255,22 @@ METHOD = Method(
         Option("thresh", "least score of a detection without mask voting", "TEST.thresh"),
         Option("ignore_cache", "test again even if detections are on disk"),
     ),
+    # Accumulated batches count as images per update, which are compared (`lib.experiment.session`).
+    immaterial=(
+        "MXNET_VERSION",
+        "output_path",
+        "BINARY_THRESH",
+        "default.*",
+        "dataset.root_path",
+        "dataset.dataset_path",
+        "dataset.test_image_set",
+        "dataset.proposal",
+        "TRAIN.begin_epoch",
+        "TRAIN.end_epoch",
+        "TRAIN.model_prefix",
+        "TRAIN.RESUME",
+        "TRAIN.grad_accumulate",
+        "TEST.*",
+    ),
 )
 """What the scripts need to know."""

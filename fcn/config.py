@@ -235,5 +235,23 @@ def _numbers(key: str, text: str) -> List[float]:
 
 load = base.loader(defaults, check)
 
-METHOD = Method("FCN", load, from_default_group, *KEYS)
+METHOD = Method(
+    "FCN",
+    load,
+    from_default_group,
+    *KEYS,
+    accumulate="TRAIN.iter_size",
+    # Accumulated batches count as images per update, which are compared (`lib.experiment.session`).
+    immaterial=(
+        "output_path",
+        "default.*",
+        "dataset.root_path",
+        "dataset.dataset_path",
+        "dataset.label_path",
+        "dataset.test_*",
+        "TRAIN.iter_size",
+        "TRAIN.score_snapshots",
+        "TEST.*",
+    ),
+)
 """What the scripts need to know."""

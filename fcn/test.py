@@ -49,6 +49,7 @@ class FCNTest(TestRun):
             return test.weights, 0
         prefix = str(model_prefix(run, self.config.symbol))
         epoch = epoch_to_test(prefix, test.test_epoch, "fcn_end2end_train_test.py")
+        self.logger.info(f"testing {checkpoint.origin(prefix, epoch)}")
         return checkpoint.params_path(prefix, epoch), epoch * (int(train.max_iter) // snapshots(train))
 
     def run(self) -> Dict[str, Scores]:

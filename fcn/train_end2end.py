@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Callable, List
+from typing import Any, Callable, Dict, List
 
 from easydict import EasyDict
 
@@ -19,15 +19,18 @@ from fullconv.fcn.scoring import ScoreHistory, SnapshotScorer
 from fullconv.fcn.symbols import CLASSIFIER, build_for
 from fullconv.fcn.targets import feeds
 from fullconv.fcn.weights import start_weights
-from fullconv.lib.core import checkpoint
+from fullconv.lib.core import checkpoint, run_record
+from fullconv.lib.core.checked_file import digest_of
 from fullconv.lib.core.loader import EpochLoader
 from fullconv.lib.core.sampler import EndlessSampler, Share
 from fullconv.lib.core.schedule import MultiFactorSchedule, PolySchedule, Schedule, Warmup
 from fullconv.lib.core.trainer import Trainer
 from fullconv.lib.dataset.segmentation.base import SegmentationSet
+from fullconv.lib.experiment import run_folder
 from fullconv.lib.experiment.command_line import Run, main
 from fullconv.lib.experiment.config import parse_numbers
 from fullconv.lib.experiment.session import Session
+from fullconv.lib.experiment.settings import Settings
 
 
 def model_prefix(run: Run, symbol: str) -> Path:
@@ -115,6 +118,10 @@ class Stage(Session):
         if self.score and self.trainer.worker[0] == 0:
             self.score(checkpoint.params_path(str(self.prefix), epoch + 1), self.trainer.num_update)
 
+    def determining(self) -> Dict[str, Any]:
+        """See `determining` below."""
+        return determining(self.config, self.settings)
+
     def start_weights(self) -> None:
         """See `fcn.weights`."""
         network = self.config.network
@@ -146,18 +153,39 @@ def train(run: Run) -> None:
     With --resume, finished stages are passed over and the unfinished one goes on from its newest checkpoint.
     """
     dataset = training_set(run.config.dataset)
-    regions, previous = Regions(dataset), ""
-    for number, config in enumerate(fcn_config.stages(run.config)):
-        config.network.pretrained = previous or config.network.pretrained
-        prefix = str(model_prefix(run, config.symbol))
-        previous = checkpoint.params_path(prefix, snapshots(config.TRAIN))
-        newest = checkpoint.latest(prefix, resumable=True) if run.args.resume else None
-        if newest == snapshots(config.TRAIN):
-            print(f"{config.symbol} is finished: {previous}")
-            continue
-        # A later stage may not have saved anything yet; the first one must have, or there is nothing to resume.
-        resume = run.args.resume and (newest is not None or number == 0)
-        _train_stage(Stage(run, config, dataset, regions), resume)
+    regions, previous, configs = Regions(dataset), "", fcn_config.stages(run.config)
+    prefixes = [model_prefix(run, config.symbol) for config in configs]
+    with run_folder.claimed(prefixes):
+        for number, config in enumerate(configs):
+            config.network.pretrained = previous or config.network.pretrained
+            previous = checkpoint.params_path(str(prefixes[number]), snapshots(config.TRAIN))
+            if run.args.resume and _is_finished(run, config, prefixes[number]):
+                print(f"{config.symbol} is finished: {previous}")
+                continue
+            # A later stage may not have saved anything yet; the first one must have, or there is nothing to resume.
+            resume = run.args.resume and (number == 0 or checkpoint.started(str(prefixes[number])))
+            stage = Stage(run, config, dataset, regions)
+            # What follows from a stage that is begun anew would follow from the earlier one's weights.
+            stage.later = prefixes[number + 1 :]
+            _train_stage(stage, resume)
+
+
+def _is_finished(run: Run, config: EasyDict, prefix: Path) -> bool:
+    """Whether a stage's last checkpoint is there. Raises CheckpointError: it was made with other settings."""
+    if checkpoint.latest(str(prefix), resumable=True) != snapshots(config.TRAIN):
+        return False
+    record = run_record.read(str(prefix))
+    if record is not None:
+        run_folder.refuse_changes(record, determining(config, run.settings), str(prefix), run.settings, print)
+    return True
+
+
+def determining(config: EasyDict, settings: Settings) -> Dict[str, Any]:
+    """The settings that a stage's numbers follow from; of the weights it starts from the content, not the path."""
+    found = run_folder.determining(config, settings)
+    sources = words(config.network.pretrained)
+    found["network.pretrained"] = [digest_of(path) if Path(path).is_file() else path for path in sources]
+    return found
 
 
 def _train_stage(stage: Stage, resume: bool) -> None:

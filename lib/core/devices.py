@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from typing import Any, List
+from typing import Any, List, NamedTuple
 
 import mxnet as mx
 from mxnet.base import _LIB, check_call
@@ -16,25 +16,41 @@ RANDOM_STATES = 32
 nothing, and operators that hold the same one wait for each other."""
 
 
-def parse_devices(gpus: str = "", devices: str = "") -> List[mx.Context]:
-    """Contexts named by the options, or by the config's `gpus` and `default.devices`.
+class Devices(NamedTuple):
+    """Where to run, and how many batches each device must take for one that was asked for: `len(contexts)` devices
+    that accumulate `accumulate` times as many batches make the updates that the devices of the config would.
+    """
 
-    gpus: '0,1,2,3'. devices: 'cpu', 'cpu:2' (two CPU contexts), 'gpu:0,1'; it wins over `gpus` when given.
-    Without a GPU that works, the published configs' `gpus` fall back to one CPU device with a printed line.
-    Raises ValueError for text that is neither.
+    contexts: List[mx.Context]
+    accumulate: int = 1
+
+
+def parse_devices(gpus: str = "", devices: str = "") -> List[mx.Context]:
+    """The contexts of `choose_devices`, for who does not train."""
+    return choose_devices(gpus, devices).contexts
+
+
+def choose_devices(gpus: str = "", devices: str = "") -> Devices:
+    """Devices named by the options, or by the config's `gpus` and `default.devices`.
+
+    gpus: '0,1,2,3'. devices: 'cpu', 'cpu:2' (two CPU contexts), 'gpu:0,1'; it wins over `gpus` when given. Where a
+    machine has fewer GPUs than `gpus` names, as published configs do, those that are there stand in for them, and
+    where it has none one CPU device does, with a printed line.
+
+    Raises ValueError: text that is neither, or `devices` names a GPU that is not there.
     """
     text = str(devices or "").strip().lower()
     if text.startswith("cpu"):
         count = text[3:].lstrip(":") or "1"
         if not count.isdigit() or int(count) < 1:
             raise ValueError(f"devices={devices!r}: after 'cpu:' comes how many, for example cpu:2")
-        return _processors(int(count))
+        return Devices(_processors(int(count)))
     explicit = text.startswith("gpu")
     wanted = text[3:].lstrip(":") or "0" if explicit else str(gpus).strip()
     if text and not explicit:
         raise ValueError(f"devices={devices!r}: use cpu, cpu:N or gpu:0,1,...")
     if not wanted:
-        return _processors(1)
+        return Devices(_processors(1))
     try:
         indices = [int(part) for part in wanted.split(",")]
     except ValueError as error:
@@ -91,16 +107,26 @@ def _limit_threads(context: mx.Context, count: int) -> None:
     mx.nd.waitall()
 
 
-def _gpus(indices: List[int], explicit: bool) -> List[mx.Context]:
+def _gpus(indices: List[int], explicit: bool) -> Devices:
     available = mx.context.num_gpus()
+    if len(set(indices)) < len(indices) or min(indices) < 0:
+        raise ValueError(f"gpus {indices}: each GPU once, by its number from 0")
     if available > max(indices):
-        return [mx.gpu(i) for i in indices]
+        return Devices([mx.gpu(i) for i in indices])
     if explicit:
         raise ValueError(
             f"gpu:{max(indices)} was asked for, and MXNet sees {available} GPUs; `python -m fullconv.lib.env` says why"
         )
+    count = len(indices)
+    # As many as share the work evenly: each update must be of the same batches.
+    used = max((n for n in range(1, available + 1) if count % n == 0), default=0)
+    there = sorted(range(available), key=lambda i: (i not in indices, i))[:used]
+    contexts = [mx.gpu(i) for i in there] or _processors(1)
+    found = Devices(contexts, count // len(contexts))
+    stand_in = f"GPUs {there}" if there else "one CPU device"
     print(
-        f"No GPU {max(indices)} here (MXNet sees {available}): one CPU device stands in for gpus {indices}. "
-        f"--set TRAIN.grad_accumulate {len(indices)} (FCN: TRAIN.iter_size) trains as {len(indices)} devices do."
+        f"gpus {indices} are not all here (MXNet sees {available}): {stand_in} will do, in training with "
+        f"{found.accumulate} times as many batches per device, which makes the same updates. --gpus or --devices "
+        "choose others"
     )
-    return _processors(1)
+    return found

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from functools import partial
 from itertools import islice
-from typing import Any, Callable, Iterable, Iterator, List, Mapping, Sequence
+from typing import Any, Callable, Iterable, Iterator, List, Mapping, Optional, Sequence
 
 import mxnet as mx
 import numpy as np
 
-from fullconv.lib.core.loader import EpochLoader
+from fullconv.lib.core.loader import Batch, EpochLoader
 from fullconv.lib.core.metric import MetricSet
 from fullconv.lib.core.progress import Progress
 from fullconv.lib.core.schedule import Schedule
@@ -18,6 +18,10 @@ from fullconv.lib.core.trainer import Trainer
 
 LISTED = 6
 """Metrics or parameters named in the error at most."""
+
+
+Evidence = Callable[[Sequence[Batch], List[str], Sequence[str]], str]
+"""(batches of the last update, what is not finite, their images) -> where they are kept, a sentence."""
 
 
 class DivergedError(RuntimeError):
@@ -34,18 +38,28 @@ def grouped(batches: Iterable[Any], size: int) -> Iterator[List[Any]]:
         yield group
 
 
-def check_finite(metrics: MetricSet, trainer: Trainer, place: str, images: Callable[[], Sequence[str]]) -> None:
-    """Raise DivergedError when a metric's sum or a parameter is infinite or nan; only then is `images` called.
+def check_finite(
+    metrics: MetricSet,
+    trainer: Trainer,
+    place: str,
+    images: Callable[[], Sequence[str]],
+    evidence: Callable[[List[str], Sequence[str]], str] = lambda bad, images: "",
+) -> None:
+    """Raise DivergedError when a metric's sum or a parameter is infinite or nan; only then are the others called.
+
+    images: names of those last trained on. evidence(what is not finite, images): keeps what happened and says where.
 
     Metrics alone do not tell: oneDNN's relu makes 0 of nan, so a network of nothing but nan has finite losses.
     """
     bad = metrics.diverged() or trainer.diverged()
     if bad:
         names = ", ".join(bad[:LISTED]) + (f" and {len(bad) - LISTED} more" if len(bad) > LISTED else "")
+        last = images()
+        kept = evidence(bad, last)
         raise DivergedError(
-            f"training diverged at {place}: {names} not finite. Last images: {', '.join(images()) or 'unknown'}. "
-            "The checkpoint of the last finished epoch is intact. Lower the learning rate, warm up longer, or look at "
-            "these images with fullconv.lib.tools.check"
+            f"training diverged at {place}: {names} not finite. Last images: {', '.join(last) or 'unknown'}. "
+            f"{kept + '. ' if kept else ''}The checkpoint of the last finished epoch is intact. Lower the learning "
+            "rate, warm up longer, or look at these images with fullconv.lib.tools.check"
         )
 
 
@@ -60,8 +74,9 @@ def fit(
     save: Callable[[int], None],
     log: Callable[[str], None],
     seed: int = 0,
+    evidence: Optional[Evidence] = None,
 ) -> None:
-    """Train over `epochs`; `save(epoch)` runs after each.
+    """Train over `epochs`; `save(epoch)` runs after each. evidence: keeps the batches at which training diverged.
 
     log: for the lines at the end of an epoch. seed: of what the network draws by itself, dropout. Every epoch begins
     with its own, so that a resumed run draws what the uninterrupted one does.
@@ -73,7 +88,7 @@ def fit(
         started = time.time()
         progress.begin(epoch, updates)
         try:
-            _train_epoch(trainer, loader, metrics, output_names, schedule, epoch, progress)
+            _train_epoch(trainer, loader, metrics, output_names, schedule, epoch, progress, evidence)
         finally:
             progress.close()
         mx.nd.waitall()
@@ -91,6 +106,7 @@ def _train_epoch(
     schedule: Schedule,
     epoch: int,
     progress: Progress,
+    evidence: Optional[Evidence],
 ) -> None:
     size = trainer.batches_per_step
     updates = len(loader) // size
@@ -101,7 +117,8 @@ def _train_epoch(
         if done % progress.frequent == 0 or done == updates:
             batches = range((done - 1) * size, done * size)
             images = partial(_images, loader, epoch, batches)
-            check_finite(metrics, trainer, f"epoch {epoch}, update {done}", images)
+            keep = partial(evidence, group) if evidence is not None else (lambda bad, images: "")
+            check_finite(metrics, trainer, f"epoch {epoch}, update {done}", images, keep)
 
 
 def _images(loader: EpochLoader, epoch: int, batches: Iterable[int]) -> List[str]:

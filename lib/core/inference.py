@@ -6,7 +6,7 @@ import time
 from collections import deque
 from typing import Any, Callable, Dict, Iterable, Iterator, Protocol, Sequence, Tuple
 
-from fullconv.lib.core.prefetch import prefetch
+from fullconv.lib.core.prefetch import PATIENCE, prefetch
 
 
 class Device(Protocol):
@@ -28,11 +28,12 @@ def infer(
     clock: StepClock,
     workers: int = 2,
     name: Callable[[int], str] = repr,
+    patience: float = PATIENCE,
 ) -> Iterator[Tuple[int, Any]]:
     """(index, result) for every index of `order`, in order; `load(index)` makes a sample in one of `workers` threads.
 
     While one image is finished the next is already queued. Raises LoaderError that calls what could not be read
-    `name(index)`.
+    `name(index)`, or did not come within `patience` seconds.
     """
 
     def start(device: Device, item: Tuple[int, Any]) -> Tuple[int, Any, Any]:
@@ -44,7 +45,7 @@ def infer(
         index, sample, queued = started
         return index, device.finish(sample, queued, lambda: clock.lap("net"))
 
-    loaded = prefetch(order, lambda index: (index, load(index)), workers, name=name)
+    loaded = prefetch(order, lambda index: (index, load(index)), workers, name=name, patience=patience)
     for found in in_turn(devices, loaded, start, finish):
         yield found
         clock.lap("post")

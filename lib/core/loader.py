@@ -9,7 +9,8 @@ from typing import Dict, Iterator, List, Mapping, Protocol, Sequence, Tuple
 
 import numpy as np
 
-from fullconv.lib.core.prefetch import prefetch
+from fullconv.lib.core.bad_images import SKIP, Care, LeftOut
+from fullconv.lib.core.prefetch import LoaderError, prefetch
 from fullconv.lib.core.sampler import BatchPlan, Sampler, sample_seed
 
 Sample = Dict[str, np.ndarray]
@@ -69,14 +70,36 @@ class EpochLoader:
 
     def __init__(self, sampler: Sampler, source: Source, workers: int = 2) -> None:
         self.sampler, self.source, self.workers = sampler, source, workers
+        self.care, self.left_out = Care(), LeftOut()
 
     def __len__(self) -> int:
         """Batches of this worker per epoch."""
         return len(self.sampler)
 
     def epoch(self, number: int) -> Iterator[Batch]:
-        """Batches of one epoch, from 0. Raises LoaderError that names the images of what could not be made."""
-        return prefetch(self.sampler.plan(number), self.source.make, self.workers, name=self._name)
+        """Batches of one epoch, from 0.
+
+        Raises LoaderError that names the images of what could not be made, or not in time; by `care.policy` such
+        images are left out instead, up to a limit.
+        """
+        plans = self.sampler.plan(number)
+        make = self.source.make
+        if self.care.policy == SKIP:
+            places = {plan.places: place for place, plan in enumerate(plans)}
+            make = lambda plan: self._first_whole(plans, places[plan.places])  # noqa: E731
+        return prefetch(plans, make, self.workers, name=self._name, patience=self.care.patience)
+
+    def _first_whole(self, plans: Sequence[BatchPlan], place: int) -> Batch:
+        """The batch at a place, or the next one that can be made: the number of updates stays what it was planned to
+        be, and so do the other workers' shares of them.
+        """
+        images = len(plans) * len(plans[0].indices)
+        for plan in (*plans[place:], *plans[:place]):
+            try:
+                return self.source.make(plan)
+            except (ValueError, OSError) as error:  # of files; anything else is a defect of the program
+                self.left_out.add(self.source.names(plan), error, self.care.limit, images)
+        raise LoaderError("no image of this epoch can be read")
 
     def items(self, epoch: int, place: int) -> List[str]:
         """Image files of this worker's batch number `place` in the epoch, for messages."""

@@ -7,6 +7,7 @@ from typing import Dict, List, Mapping, Sequence
 import mxnet as mx
 import numpy as np
 
+from fullconv.lib.core.checked_file import refuse_unless_finite
 from fullconv.lib.core.executors import ExecutorPool, Shapes
 
 
@@ -15,6 +16,8 @@ class Predictor:
 
     Few shapes stay bound: for testing, MXNet's fused convolutions keep a copy of all weights in every bound executor
     (240 MB for ResNet-101). Feed images of one shape after the other.
+
+    Raises CheckpointError: NaN or infinite parameters.
 
     The parameters come through `lib.core.matching.match_params`, so every one is there and has its shape.
     """
@@ -28,6 +31,8 @@ class Predictor:
         aux_params: Mapping[str, mx.nd.NDArray],
         executor_limit: int = 3,
     ) -> None:
+        # Without this, weights of nothing but NaN give scores: oneDNN's relu makes 0 of it.
+        refuse_unless_finite("the network's parameters", {**arg_params, **aux_params})
         self.pool = ExecutorPool(symbol, ctx, largest, limit=executor_limit)
         # MXNet appends _output to an operator's name.
         self.output_names = [name[: -len("_output")] for name in symbol.list_outputs()]

@@ -115,7 +115,8 @@ class Trainer:
 
     def set_optimizer_state(self, states: Arrays) -> None:
         """Restore what `get_optimizer_state` returned. Raises ValueError: it is another optimizer's."""
-        if set(states) != set(self.optimizer.states):
+        shapes = {name: state.shape for name, state in self.optimizer.states.items()}
+        if {name: state.shape for name, state in states.items()} != shapes:
             raise ValueError("the saved state is another optimizer's: resume with the optimizer of its configuration")
         for name, state in self.optimizer.states.items():
             states[name].copyto(state)

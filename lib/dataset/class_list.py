@@ -24,10 +24,8 @@ def object_names(path: str) -> list[str]:
     names, start = _read(path)
     if is_background(names[0]):
         _check_start(path, names, start, 0)
-        say_once(
-            f"{path}: {names[0]!r} is label 0 and no class of objects; label 1 is {names[1] if len(names) > 1 else 'missing'!r}"
-        )
-        names = names[1:]
+        background, names = names[0], names[1:]
+        say_once(f"{path}: {background!r} is label 0 and no class of objects; label 1 is {''.join(names[:1])!r}")
     else:
         _check_start(path, names, start, 1)
     if not names:

@@ -16,7 +16,16 @@ def class_file(prefix: Prefix, suffix: str = "") -> Path:
 
 
 def write_classes(prefix: Prefix, names: Sequence[str], suffix: str = "") -> None:
-    """Write the file, whole or not at all."""
+    """Write the file, whole or not at all.
+
+    Raises ValueError: a name that would not be one line of it.
+    """
+    for name in names:
+        if len(name.strip().splitlines()) != 1:
+            raise ValueError(
+                f"class name {name!r}: it must be one line of text, because {class_file(prefix, suffix)} has one a "
+                "line: rename it in the data"
+            )
     atomic.write_text(str(class_file(prefix, suffix)), "\n".join(names) + "\n")
 
 
@@ -33,7 +42,7 @@ def check_classes(prefix: Prefix, classes: Sequence[str]) -> None:
     Another number is left to the comparison of arrays, which needs no such file.
     """
     trained = read_classes(prefix)
-    different = [pair for pair in zip(trained, classes) if pair[0] != pair[1]]
+    different = [pair for pair in zip(trained, classes) if pair[0] != pair[1].strip()]
     if different and len(trained) == len(classes):
         raise ValueError(
             f"{class_file(prefix)}: the network was trained on other classes than the data has: {different[0][0]!r} "

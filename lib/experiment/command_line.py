@@ -5,17 +5,17 @@ from __future__ import annotations
 import argparse
 import errno
 import logging
-from dataclasses import dataclass
-from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple
+from dataclasses import dataclass, replace
+from typing import Any, Callable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import mxnet as mx
 
 from fullconv.lib.core.checkpoint import CheckpointError
-from fullconv.lib.core.devices import parse_devices
+from fullconv.lib.core.devices import Devices, choose_devices
 from fullconv.lib.core.engine import DivergedError
 from fullconv.lib.core.prefetch import LoaderError
 from fullconv.lib.experiment import config as base
-from fullconv.lib.experiment.settings import Settings
+from fullconv.lib.experiment.settings import USED, Settings
 
 FORESEEN = (ValueError, OSError, ImportError, CheckpointError, DivergedError, LoaderError)
 """Errors whose text says what is wrong with files, options or data; anything else is a defect, with its traceback."""
@@ -25,11 +25,12 @@ logger = logging.getLogger("fullconv")
 
 class Option(NamedTuple):
     """A command-line option. With `key` it is another spelling of that configuration key, read and checked like it;
-    without, it is a switch of the run, `args.<name>`."""
+    without, it is a switch of the run, `args.<name>`, or one of `choices`, by default the first."""
 
     name: str
     help: str
     key: str = ""
+    choices: Tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,9 @@ class Method:
     """What the scripts need to know of a method. load: `config.load`. settings: of a resolved config.
 
     frequent, gpus, devices: the configuration keys that the options of these names set. options: its own ones. An
-    option that a method does not have is refused, never taken and ignored.
+    option that a method does not have is refused, never taken and ignored. immaterial: patterns of the keys, besides
+    those three, that may change between two runs that give the same numbers. accumulate: the key of the batches that
+    a device takes for one update; a machine with fewer GPUs than the config names multiplies it.
     """
 
     name: str
@@ -47,6 +50,8 @@ class Method:
     gpus: str
     devices: str
     options: Tuple[Option, ...] = ()
+    immaterial: Tuple[str, ...] = ()
+    accumulate: str = "TRAIN.grad_accumulate"
 
     def all_options(self) -> Tuple[Option, ...]:
         """The options of all methods, then its own."""
@@ -57,6 +62,8 @@ class Method:
             Option("vis", "also write a picture of every tested image"),
             Option("shuffle", "test the images in random order"),
             Option("resume", "go on from the newest valid checkpoint"),
+            Option("used", "what to do with an earlier run's files where this one starts anew", choices=USED),
+            Option("changed", "resume although settings are others than the run's"),
             *self.options,
         )
 
@@ -79,6 +86,9 @@ def parser(method: Method, description: str) -> argparse.ArgumentParser:
         if option.key:
             help_text = f"{option.help} (sets {option.key})"
             options.add_argument(f"--{option.name}", metavar="VALUE", help=help_text)
+        elif option.choices:
+            first = option.choices[0]
+            options.add_argument(f"--{option.name}", choices=option.choices, default=first, help=option.help)
         else:
             options.add_argument(f"--{option.name}", action="store_true", help=option.help)
     base.add_config_arguments(options)
@@ -105,12 +115,40 @@ def start(method: Method, description: str, argv: Optional[Sequence[str]] = None
     options = parser(method, description)
     args = options.parse_args(argv)
     try:
-        config = method.load(args.cfg, overrides(method, args))
-        settings = method.settings(config)
-        contexts = parse_devices(settings.gpus, settings.devices)
+        given = overrides(method, args)
+        config = method.load(args.cfg, given)
+        settings = replace(
+            method.settings(config),
+            method=method.name,
+            immaterial=(method.frequent, method.gpus, method.devices, *method.immaterial),
+            used=args.used,
+            changed=args.changed,
+        )
+        chosen = choose_devices(settings.gpus, settings.devices)
+        if chosen.accumulate > 1:
+            _stand_in(method, config, chosen, dict(given))
+        contexts = chosen.contexts
     except (ValueError, FileNotFoundError) as error:
         options.exit(2, f"{error}\n")
     return Run(args, config, settings, contexts)
+
+
+def _stand_in(method: Method, config: Any, chosen: Devices, given: Mapping[str, str]) -> None:
+    """Write the devices that stand in for those of the config into it, and the batches that each of them takes."""
+    there = [str(context.device_id) for context in chosen.contexts if context.device_type == "gpu"]
+    _set(config, method.gpus, lambda _: ",".join(there))
+    if method.accumulate in given:
+        print(f"{method.accumulate} stays {given[method.accumulate]}, which the command line says")
+    else:
+        _set(config, method.accumulate, lambda batches: batches * chosen.accumulate)
+
+
+def _set(config: Any, key: str, change: Callable[[Any], Any]) -> None:
+    """Let `change` make the new value of a dotted key of the old one."""
+    *groups, leaf = key.split(".")
+    for group in groups:
+        config = config[group]
+    config[leaf] = change(config[leaf])
 
 
 def main(method: Method, description: str, *stages: Callable[[Run], Any]) -> None:

@@ -156,7 +156,7 @@ def diff(before: Mapping[str, Any], after: Mapping[str, Any]) -> Dict[str, Tuple
     old, new = dict(flatten(before)), dict(flatten(after))
     keys = list(old) + [key for key in new if key not in old]
     pairs = {key: (old.get(key), new.get(key)) for key in keys}
-    return {key: pair for key, pair in pairs.items() if _plain(pair[0]) != _plain(pair[1])}
+    return {key: pair for key, pair in pairs.items() if plain(pair[0]) != plain(pair[1])}
 
 
 def save(config: Mapping[str, Any], path: str) -> None:
@@ -165,7 +165,7 @@ def save(config: Mapping[str, Any], path: str) -> None:
     Raises:
         OSError: the folder cannot be written.
     """
-    text = yaml.safe_dump(_plain(config), sort_keys=False, default_flow_style=None, width=110)
+    text = yaml.safe_dump(plain(config), sort_keys=False, default_flow_style=None, width=110)
     atomic.write_text(path, text)
 
 
@@ -315,12 +315,12 @@ def _array(value: Any, default: np.ndarray) -> np.ndarray:
 def _sequence(value: Any, default: Any) -> Any:
     example = default[0] if default else None
     if not isinstance(value, (list, tuple)):
-        raise ConfigError(f"expected a list like {_plain(default)}, got {reprlib.repr(value)}")
+        raise ConfigError(f"expected a list like {plain(default)}, got {reprlib.repr(value)}")
     if isinstance(example, tuple):
         pairs = [value] if value and not isinstance(value[0], (list, tuple)) else value
         for pair in pairs:
             if not isinstance(pair, (list, tuple)) or len(pair) != len(example):
-                raise ConfigError(f"expected a list like {_plain(default)}, got {reprlib.repr(value)}")
+                raise ConfigError(f"expected a list like {plain(default)}, got {reprlib.repr(value)}")
         return [tuple(_number(item, like) for item, like in zip(pair, example)) for pair in pairs]
     return type(default)(_convert(item, example) for item in value)
 
@@ -329,12 +329,12 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _plain(value: Any) -> Any:
-    """Only dicts, lists, numbers and text, as yaml and json want them."""
+def plain(value: Any) -> Any:
+    """Only dicts, lists, numbers and text, as yaml and json want them; an array becomes a list."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray):
         return value.tolist()
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return value.item() if isinstance(value, np.generic) else value

@@ -21,6 +21,9 @@ def default_group(kvstore: str) -> EasyDict:
     # ours
     group.devices = ""  # instead of gpus: "cpu", "cpu:2" (two devices on one processor), "gpu:0,1"
     group.num_workers = 2  # threads that read images
+    group.loader_timeout = 30.0  # seconds after which an image that does not come ends the run; 0 waits for ever
+    group.bad_images = "fail"  # training images that cannot be read end the run; skip: leave them out
+    group.bad_images_limit = 0.001  # skip: share of the images that may be left out
     group.tensorboard = False  # also write TensorBoard event files
     group.checkpoint_keep = 0  # newest checkpoints to keep; 0 keeps all
     return group

@@ -38,6 +38,7 @@ class DetectionTestRun(TestRun):
         check_classes(prefix, data.classes)
         self.data, self.entries = data, data.entries()
         self.params_path = checkpoint.params_path(str(prefix), epoch)
+        self.logger.info(f"testing {self.params_path}, {checkpoint.origin(str(prefix), epoch)}")
         self.reuse = not getattr(run.args, "ignore_cache", False)
 
     def detectors(self) -> Sequence[Device]:

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Tuple
 
 import numpy as np
+
+from fullconv.lib.core.bad_images import FAIL, LIMIT, POLICIES
+from fullconv.lib.core.prefetch import PATIENCE
+
+ASIDE, KEEP, REFUSE = "aside", "keep", "refuse"
+USED = (ASIDE, KEEP, REFUSE)
+"""What a run that starts anew does with an earlier one's files: move them into a folder of their own, leave them where
+they are without counting them, or refuse to start."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +26,11 @@ class Settings:
     output_path: results go to `<output_path>/<yaml name>/<image sets>/`. seed: of everything random. frequent: updates
     (in testing, images) between two log lines. checkpoint_keep: newest checkpoints to keep, 0 keeps all. gpus: numbers
     of the published file, "0,1"; devices: "cpu", "cpu:2", "gpu:0,1", which wins over them. num_workers: threads that
-    read images. kvstore: how gradients are summed. tensorboard: write event files too.
+    read images. kvstore: how gradients are summed. tensorboard: write event files too. loader_timeout, bad_images,
+    bad_images_limit: see `lib.core.bad_images.Care`.
+
+    The rest is of the method and the command line, which fill it in. method: its name. immaterial: patterns of keys
+    that a run's numbers do not follow from. used: one of USED. changed: resume with other settings than the run's.
     """
 
     output_path: str
@@ -28,6 +42,20 @@ class Settings:
     num_workers: int = 2
     kvstore: str = "device"
     tensorboard: bool = False
+    loader_timeout: float = PATIENCE
+    bad_images: str = FAIL
+    bad_images_limit: float = LIMIT
+    method: str = ""
+    immaterial: Tuple[str, ...] = ()
+    used: str = ASIDE
+    changed: bool = False
+
+    def __post_init__(self) -> None:
+        if self.bad_images not in POLICIES:
+            raise ValueError(f"default.bad_images is {self.bad_images!r}; it must be one of {', '.join(POLICIES)}")
+        for key, most in (("loader_timeout", math.inf), ("bad_images_limit", 1)):
+            if not 0 <= getattr(self, key) <= most:
+                raise ValueError(f"default.{key} is {getattr(self, key)}; it must be at least 0 and at most {most}")
 
     def folder(self, cfg_path: str, image_sets: str) -> Path:
         """`<output_path>/<yaml base name>/<image sets joined by _>`, created."""

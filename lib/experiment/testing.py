@@ -52,7 +52,8 @@ class TestRun:
     ) -> Iterator[Tuple[int, Any]]:
         """(index, result) of every image, see `lib.core.inference.infer`. sizes: (height, width) of each."""
         clock = StepClock(len(sizes), self.settings.frequent, self.logger.info)
-        return infer(devices, self.order(sizes), load, clock, self.settings.num_workers, name)
+        workers, patience = self.settings.num_workers, self.settings.loader_timeout
+        return infer(devices, self.order(sizes), load, clock, workers, name, patience)
 
     def picture_count(self, images: int) -> int:
         """How many of the images are drawn."""

@@ -1,14 +1,18 @@
 """Files that are whole or absent: written aside, flushed to disk, renamed, with a checksum beside them.
 
 The checksum stands in `<file>.sha256` as `sha256sum` writes it, so `sha256sum -c` checks it too. While a file
-is replaced its checksum file holds two lines, old and new, so whichever a kill leaves is valid.
+is replaced its checksum file holds two lines, old and new, so whichever a kill leaves is valid. A last line that begins
+with `#`, which `sha256sum` passes over, is the writer's note.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from typing import Any, Callable, List, Protocol
+import secrets
+from typing import Any, Callable, List, Mapping, Protocol
+
+import numpy as np
 
 
 class Writable(Protocol):
@@ -30,24 +34,26 @@ class _HashingFile:
         return self.file.write(data)
 
 
-def write(path: str, fill: Callable[[Writable], Any], checksum: bool = False) -> str:
+def write(path: str, fill: Callable[[Writable], Any], checksum: bool = False, note: str = "") -> str:
     """Let `fill(file)` write the new content of `path`, and return its sha256 in hex.
 
-    Whatever goes wrong before the rename leaves the old content in place and nothing else behind.
+    Whatever goes wrong before the rename leaves the old content in place and nothing else behind. note: a line of the
+    checksum file that says where the content comes from.
 
     Raises:
         OSError: the disk is full or the folder cannot be written; it names `path`.
     """
-    temporary = f"{path}.tmp"
+    # A name of its own: two programs that write one file must not write into each other's.
+    temporary = f"{path}.{os.getpid()}-{secrets.token_hex(4)}.tmp"
     try:
-        with open(temporary, "wb") as file:
+        with open(temporary, "xb") as file:
             hashing = _HashingFile(file)
             fill(hashing)
             file.flush()
             os.fsync(file.fileno())
         digest = hashing.digest.hexdigest()
         if checksum:
-            _write_digests(path, [*digests(path), digest])
+            _write_digests(path, [*_digests_before(path), digest], note)
         os.replace(temporary, path)
     except BaseException as error:
         if os.path.exists(temporary):
@@ -56,7 +62,7 @@ def write(path: str, fill: Callable[[Writable], Any], checksum: bool = False) ->
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     if checksum:
-        _write_digests(path, [digest])
+        _write_digests(path, [digest], note)
     _sync_folder(path)
     return digest
 
@@ -64,6 +70,27 @@ def write(path: str, fill: Callable[[Writable], Any], checksum: bool = False) ->
 def write_text(path: str, text: str) -> str:
     """Replace `path` by `text` in UTF-8; see `write`."""
     return write(path, lambda file: file.write(text.encode()))
+
+
+def write_npz(path: str, arrays: Mapping[str, np.ndarray]) -> None:
+    """Replace `path` by a numpy archive. It has no checksum: archives are written with seeking back, which a checksum
+    taken on the way cannot follow, but they have their own.
+
+    Raises OSError as `write`.
+    """
+    temporary = f"{path}.{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    try:
+        with open(temporary, "xb") as file:
+            np.savez(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:  # a failed write does not say of what
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+    _sync_folder(path)
 
 
 def digests(path: str) -> List[str]:
@@ -74,12 +101,23 @@ def digests(path: str) -> List[str]:
     """
     try:
         with open(f"{path}.sha256", encoding="ascii") as file:
-            words = [line.split()[0] for line in file if line.strip()]
+            words = [line.split()[0] for line in file if line.strip() and not line.startswith("#")]
     except FileNotFoundError:
         return []
+    except UnicodeDecodeError:
+        words = []
     if not words or any(len(word) != 64 for word in words):
         raise ValueError(f"{path}.sha256 is damaged; delete it to use {os.path.basename(path)} unchecked")
     return words
+
+
+def note_of(path: str) -> str:
+    """The note in the checksum file of `path`; "" where there is none."""
+    try:
+        with open(f"{path}.sha256", encoding="ascii", errors="replace") as file:
+            return next((line[1:].strip() for line in file if line.startswith("#")), "")
+    except FileNotFoundError:
+        return ""
 
 
 def sha256(path: str) -> str:
@@ -91,9 +129,18 @@ def sha256(path: str) -> str:
     return digest.hexdigest()
 
 
-def _write_digests(path: str, values: List[str]) -> None:
+def _digests_before(path: str) -> List[str]:
+    """Of the content that is about to be replaced; a damaged checksum file has nothing to say about it any more."""
+    try:
+        return digests(path)
+    except ValueError:
+        return []
+
+
+def _write_digests(path: str, values: List[str], note: str) -> None:
     name = os.path.basename(path)
-    write_text(f"{path}.sha256", "".join(f"{value}  {name}\n" for value in dict.fromkeys(values)))
+    lines = [f"{value}  {name}\n" for value in dict.fromkeys(values)]
+    write_text(f"{path}.sha256", "".join(lines) + (f"# {note}\n" if note else ""))
 
 
 def _sync_folder(path: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import math
@@ -43,8 +44,9 @@ class _Console(logging.StreamHandler):
 class RunLogger:
     """Log files of one run in `folder`.
 
-    `<name>_<YYYY-mm-dd-HH-MM>.log` (the original's file name) gets every line the console gets; a file of the
-    same name ending in `.jsonl` one object per record, written at once so that a killed run loses nothing.
+    `<name>_<YYYY-mm-dd-HH-MM>.log` (the original's file name; with `-2` and so on within one minute) gets every line
+    the console gets; a file of the same name ending in `.jsonl` one object per record, written at once so that a killed
+    run loses nothing.
 
     Args:
         folder: created if absent.
@@ -59,7 +61,7 @@ class RunLogger:
     def __init__(self, folder: Union[str, Path], name: str, tensorboard: bool = False) -> None:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        stem = f"{name}_{time.strftime('%Y-%m-%d-%H-%M')}"
+        stem = _free_stem(folder, f"{name}_{time.strftime('%Y-%m-%d-%H-%M')}")
         self.log_path, self.jsonl_path = folder / f"{stem}.log", folder / f"{stem}.jsonl"
         self.logger = logging.getLogger(f"fullconv.{folder.resolve()}.{name}")
         # What data sets, checkpoints and evaluation have to say belongs into the run's log too.
@@ -76,6 +78,7 @@ class RunLogger:
 
     def info(self, line: str) -> None:
         """One line for the reader."""
+        self._reopen()
         self.logger.info("%s", line)
 
     def progress(self, line: str) -> None:
@@ -88,6 +91,7 @@ class RunLogger:
 
     def record(self, values: Mapping[str, Any]) -> None:
         """One JSON line; numbers also go to TensorBoard at `values["step"]`. NaN and infinity become null."""
+        self._reopen()
         plain = {key: _plain(value) for key, value in values.items()}
         try:
             with open(self.jsonl_path, "a", encoding="utf-8") as file:
@@ -106,12 +110,28 @@ class RunLogger:
         if self.events is not None:
             self.events.close()
 
+    def _reopen(self) -> None:
+        """Go on in a new file where somebody removed the log or its folder: lines would go to a file without a name."""
+        if self.log_path.exists():
+            return
+        self.log_path.parent.mkdir(parents=True, exist_ok=True)
+        for handler in self.logger.handlers:
+            if isinstance(handler, _LogFile):
+                handler.close()  # the next line opens the file anew
+        self.warning(f"{self.log_path} was removed while it was written: the lines before this one are lost")
+
     def _close_handlers(self) -> None:
         for logger in self.loggers:
             for handler in list(logger.handlers):
                 logger.removeHandler(handler)
                 handler.close()
             logger.propagate = True
+
+
+def _free_stem(folder: Path, stem: str) -> str:
+    """A file name without ending that no other run's log has."""
+    names = (stem if number == 1 else f"{stem}-{number}" for number in itertools.count(1))
+    return next(name for name in names if not any((folder / f"{name}{end}").exists() for end in (".log", ".jsonl")))
 
 
 def _plain(value: Any) -> Any:

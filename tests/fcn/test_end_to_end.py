@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -273,3 +274,15 @@ def test_without_a_checkpoint_it_says_what_to_do(folder, monkeypatch, caplog, op
 def test_scripts_run_from_any_folder(tmp_path):
     for path in (TRAIN_TEST, TEST):
         assert "--cfg" in script(path, ["--help"], cwd=tmp_path, env={**os.environ, "PYTHONPATH": ""})
+
+
+def test_damaged_states_of_a_later_stage_do_not_start_it_anew(folder, finished, monkeypatch, caplog):
+    copy = folder / "damaged"
+    shutil.copytree(folder / "a", copy)
+    for epoch in (1, 2):
+        path = copy / CFG.stem / "train6" / f"voc-fcn16s-{epoch:04d}.resume"
+        path.write_bytes(path.read_bytes()[:1000])
+    words = settings(folder, copy)
+    with pytest.raises(SystemExit):
+        run_here(monkeypatch, [*words[:2], "--resume", *words[2:]], train)
+    assert "voc-fcn16s-*.resume: nothing to resume from: those of epochs 1, 2 are damaged" in caplog.text

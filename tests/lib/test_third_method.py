@@ -31,20 +31,31 @@ from fullconv.lib.structures.detections import Detections
 
 SIZE = 32
 REPEATS = 20  # of every picture in an epoch, after which checkpoint and curves are written
-KEYS = {"out": "", "data": "", "epochs": 2, "every": 4, "accumulate": 1, "gpus": "", "devices": "cpu"}
+KEYS = {"out": "", "data": "", "epochs": 2, "every": 4, "accumulate": 1, "gpus": "", "devices": "cpu", "bad": "fail"}
 
 # -------------------------------------------------------------------------------------------------- the method
 
 
 def settings(config):
-    return Settings(config.out, seed=1, frequent=config.every, devices=config.devices)
+    bad = {"bad_images": config.bad, "bad_images_limit": 0.1}
+    return Settings(config.out, seed=1, frequent=config.every, gpus=config.gpus, devices=config.devices, **bad)
 
 
 def load(path, overrides=()):
     return base.load(KEYS, path, overrides)
 
 
-METHOD = Method("tiny", load, settings, frequent="every", gpus="gpus", devices="devices")
+IMMATERIAL = ("out", "data", "epochs", "accumulate")
+METHOD = Method(
+    "tiny",
+    load,
+    settings,
+    frequent="every",
+    gpus="gpus",
+    devices="devices",
+    accumulate="accumulate",
+    immaterial=IMMATERIAL,
+)
 
 
 def dataset(run):

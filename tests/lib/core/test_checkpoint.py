@@ -361,8 +361,9 @@ def test_nothing_to_resume_says_what_to_do(prefix):
     with pytest.raises(CheckpointError, match="start without --resume"):
         checkpoint.load_state(prefix)
     save(prefix, 1, state=False)
-    with pytest.raises(CheckpointError, match="network.pretrained_epoch 1"):
-        checkpoint.load_state(prefix, 1)
+    with pytest.raises(CheckpointError, match="weights of epochs 1 are there.*TRAIN.RESUME true TRAIN.begin_epoch N"):
+        checkpoint.load_state(prefix)
+    assert checkpoint.load_state(prefix, 1).weights_alone
 
 
 def test_a_resume_file_is_checked_too(prefix):
@@ -373,6 +374,30 @@ def test_a_resume_file_is_checked_too(prefix):
     os.unlink(f"{prefix}-0001.resume.sha256")
     with pytest.raises(CheckpointError, match="no resume file"):
         checkpoint.load_state(prefix, 1)
+
+
+def test_nan_in_a_file_is_named_whoever_reads_it(prefix):
+    save(prefix)
+    args, _ = arrays()
+    args["head_weight"][0, 0] = float("inf")
+    checkpoint.save_state(prefix, 1, args, {"num_update": 1})
+    with pytest.raises(
+        CheckpointError, match=r"0001.resume: NaN or infinite values in momentum:head_weight: .*diverged"
+    ):
+        checkpoint.load_state(prefix)
+    mx.nd.save(f"{prefix}-0002.params", {f"arg:{name}": value for name, value in args.items()})
+    with pytest.raises(CheckpointError, match=r"0002.params: NaN or infinite values in arg:head_weight"):
+        checkpoint.load_params(prefix, 2)
+
+
+def test_a_file_without_any_checksum_is_said_to_be_unchecked(prefix, caplog):
+    save(prefix)
+    caplog.set_level("INFO", "fullconv.lib")
+    checkpoint.load_params(prefix, 1)
+    assert "no checksum" not in caplog.text
+    os.unlink(f"{prefix}-0001.params.sha256")
+    checkpoint.load_params(prefix, 1)
+    assert "e2e-0001.params: there is no checksum of it: damage inside of its numbers would go unnoticed" in caplog.text
 
 
 def test_prune_keeps_the_newest(prefix, tmp_path):

@@ -9,7 +9,7 @@ import mxnet as mx
 import pytest
 
 from fullconv.lib.core import devices
-from fullconv.lib.core.devices import RANDOM_STATES, parse_devices
+from fullconv.lib.core.devices import RANDOM_STATES, choose_devices, parse_devices
 from fullconv.lib.environment import physical_cores
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -87,7 +87,34 @@ def test_nonsense_is_named(options):
 
 @pytest.mark.skipif(mx.context.num_gpus() > 0, reason="needs a machine without GPU")
 def test_without_gpu_the_published_setting_runs_on_one_processor_and_says_so(capsys):
-    assert parse_devices(gpus="0,1,2,3") == [mx.cpu(0)]
-    assert "grad_accumulate 4" in capsys.readouterr().out
+    assert choose_devices(gpus="0,1,2,3") == ([mx.cpu(0)], 4)
+    assert "one CPU device will do, in training with 4 times as many batches" in capsys.readouterr().out
     with pytest.raises(ValueError, match="lib.env"):
         parse_devices(devices="gpu:0")
+
+
+@pytest.mark.parametrize(
+    "gpus, available, used, times",
+    [
+        ("0,1,2,3,4,5,6,7", 8, [0, 1, 2, 3, 4, 5, 6, 7], 1),
+        ("0,1,2,3,4,5,6,7", 4, [0, 1, 2, 3], 2),
+        ("0,1,2,3,4,5,6,7", 3, [0, 1], 4),
+        ("0,1,2,3", 1, [0], 4),
+        ("0,1,2", 2, [0], 3),
+        ("2,3", 3, [0, 2], 1),
+        ("5", 2, [0], 1),
+    ],
+)
+def test_gpus_that_are_there_stand_in_for_those_of_the_config(monkeypatch, capsys, gpus, available, used, times):
+    monkeypatch.setattr(mx.context, "num_gpus", lambda: available)
+    found = choose_devices(gpus)
+    assert {context.device_type for context in found.contexts} == {"gpu"}, "never a processor where there is a GPU"
+    assert sorted(context.device_id for context in found.contexts) == used and found.accumulate == times
+    assert len(found.contexts) * times == len(gpus.split(",")), "the same batches make an update"
+    text = capsys.readouterr().out
+    assert (f"MXNet sees {available}" in text) == (available <= max(map(int, gpus.split(","))))
+
+
+def test_a_gpu_twice_is_refused():
+    with pytest.raises(ValueError, match=r"gpus \[0, 0\]: each GPU once"):
+        choose_devices("0,0")

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from fullconv.lib.core.bad_images import SKIP, Care
 from fullconv.lib.core.loader import EpochLoader, SampleSource, collate
 from fullconv.lib.core.prefetch import LoaderError
 from fullconv.lib.core.sampler import EpochSampler
@@ -61,3 +62,26 @@ def test_collate_pads_to_the_largest_with_the_given_fill():
     batch = collate(samples, {"b": -1.0})
     assert batch["a"].tolist() == [[[1, 1], [0, 0]], [[1, 0], [1, 0]]]
     assert batch["b"].tolist() == [[0, -1], [0, 0]]
+
+
+def skipping(count, limit):
+    """Index 5 of the source's images is broken."""
+    loader = EpochLoader(EpochSampler(count, 2), Numbers(0), 2)
+    loader.care = Care(policy=SKIP, limit=limit)
+    return loader
+
+
+def test_bad_images_are_left_out_said_and_counted(caplog):
+    loader = skipping(8, 0.25)
+    first, again = list(loader.epoch(0)), list(loader.epoch(0))
+    assert len(first) == len(loader) == 4, "the number of updates stays"
+    np.testing.assert_array_equal(first[2]["size"], first[3]["size"])
+    for one, other in zip(first, again):
+        np.testing.assert_array_equal(one["data"], other["data"])
+    assert loader.left_out.names == {"4.jpg", "5.jpg"}
+    assert caplog.text.count("left out, 2 so far") == 1 and "4.jpg, 5.jpg: ValueError: broken" in caplog.text
+
+
+def test_too_many_bad_images_end_the_run():
+    with pytest.raises(LoaderError, match="2 of 8 images could not be read, more than default.bad_images_limit 0.001"):
+        list(skipping(8, 0.001).epoch(0))

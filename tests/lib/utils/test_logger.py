@@ -21,10 +21,12 @@ def test_lines_and_records(tmp_path, capsys):
 
 
 def test_a_second_logger_of_the_same_run_does_not_double_lines(tmp_path, capsys):
-    RunLogger(tmp_path, "a").info("one")
+    first = RunLogger(tmp_path, "a")
+    first.info("one")
     logger = RunLogger(tmp_path, "a")
     logger.warning("two")
-    assert capsys.readouterr().out.count("two") == 1 and logger.log_path.read_text().count("one") == 1
+    assert capsys.readouterr().out.count("two") == 1 and logger.log_path.read_text().count("two") == 1
+    assert "two" not in first.log_path.read_text() and "one" not in logger.log_path.read_text()
     logger.close()
 
 
