@@ -15,7 +15,7 @@ from easydict import EasyDict
 from fullconv.lib.core.trainer import KVSTORES
 from fullconv.lib.dataset.registry import DETECTION, READERS
 from fullconv.lib.experiment import config as base
-from fullconv.lib.experiment.command_line import Method, Option
+from fullconv.lib.experiment.command_line import TEST, Method, Option
 from fullconv.lib.experiment.config import ConfigError
 from fullconv.lib.experiment.default_group import KEYS, default_group, from_default_group
 from fullconv.lib.network.resnet_spec import RESNETS
@@ -252,8 +252,8 @@ METHOD = Method(
     from_default_group,
     *KEYS,
     options=(
-        Option("thresh", "least score of a detection without mask voting", "TEST.thresh"),
-        Option("ignore_cache", "test again even if detections are on disk"),
+        Option("thresh", "least score of a detection without mask voting", "TEST.thresh", part=TEST),
+        Option("ignore_cache", "test again even if detections are on disk", part=TEST),
     ),
     # Accumulated batches count as images per update, which are compared (`lib.experiment.session`).
     immaterial=(

@@ -18,7 +18,7 @@ from fullconv.fcis.train_end2end import model_prefix
 from fullconv.lib.core import checkpoint
 from fullconv.lib.evaluation.proposal_recall import Recall, proposal_recall
 from fullconv.lib.experiment import config as base
-from fullconv.lib.experiment.command_line import Run, main
+from fullconv.lib.experiment.command_line import TEST, Run, main
 from fullconv.lib.experiment.detection_testing import DetectionTestRun
 from fullconv.lib.experiment.testing import epoch_to_test
 from fullconv.lib.structures.entry import Entry
@@ -94,4 +94,4 @@ def test(run: Run) -> Dict[str, float]:
 
 
 if __name__ == "__main__":
-    main(METHOD, __doc__, test)
+    main(METHOD, __doc__, test, parts=[TEST])

@@ -20,7 +20,7 @@ from fullconv.lib.core.loader import EpochLoader
 from fullconv.lib.core.sampler import EpochSampler, Share, update_size
 from fullconv.lib.core.trainer import Trainer
 from fullconv.lib.experiment.class_file import check_classes
-from fullconv.lib.experiment.command_line import Run, main
+from fullconv.lib.experiment.command_line import TRAIN, Run, main
 from fullconv.lib.experiment.session import Session
 
 
@@ -113,4 +113,4 @@ def train(run: Run) -> None:
 
 
 if __name__ == "__main__":
-    main(METHOD, __doc__, train)
+    main(METHOD, __doc__, train, parts=[TRAIN])

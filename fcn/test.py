@@ -19,7 +19,7 @@ from fullconv.fcn.train_end2end import model_prefix, results_folder, snapshots
 from fullconv.lib.core import checkpoint
 from fullconv.lib.dataset.segmentation.label_files import read_label_png
 from fullconv.lib.evaluation.segmentation import Scores, SegmentationEvaluator, format_table
-from fullconv.lib.experiment.command_line import Run, main
+from fullconv.lib.experiment.command_line import TEST, Run, main
 from fullconv.lib.experiment.testing import TestRun, epoch_to_test
 from fullconv.lib.tools.score_segmentation import write_report
 from fullconv.lib.visualize.page import write_page
@@ -128,4 +128,4 @@ def test(run: Run) -> Dict[str, Dict[str, Scores]]:
 
 
 if __name__ == "__main__":
-    main(METHOD, __doc__, test)
+    main(METHOD, __doc__, test, parts=[TEST])

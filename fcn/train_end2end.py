@@ -27,7 +27,7 @@ from fullconv.lib.core.schedule import MultiFactorSchedule, PolySchedule, Schedu
 from fullconv.lib.core.trainer import Trainer
 from fullconv.lib.dataset.segmentation.base import SegmentationSet
 from fullconv.lib.experiment import run_folder
-from fullconv.lib.experiment.command_line import Run, main
+from fullconv.lib.experiment.command_line import TRAIN, Run, main
 from fullconv.lib.experiment.config import parse_numbers
 from fullconv.lib.experiment.session import Session
 from fullconv.lib.experiment.settings import Settings
@@ -197,4 +197,4 @@ def _train_stage(stage: Stage, resume: bool) -> None:
 
 
 if __name__ == "__main__":
-    main(METHOD, __doc__, train)
+    main(METHOD, __doc__, train, parts=[TRAIN])

@@ -14,7 +14,7 @@ from easydict import EasyDict
 
 from fullconv.fcos.checks import check
 from fullconv.lib.experiment import config as base
-from fullconv.lib.experiment.command_line import Method, Option
+from fullconv.lib.experiment.command_line import TEST, Method, Option
 from fullconv.lib.experiment.settings import Settings
 
 
@@ -206,9 +206,9 @@ METHOD = Method(
     gpus="RUN.gpus",
     devices="RUN.devices",
     options=(
-        Option("thresh", "least class probability of a detection", "MODEL.FCOS.INFERENCE_TH"),
-        Option("ignore_cache", "test again even if detections are on disk"),
-        Option("test_weight", "test MODEL.WEIGHT, a whole model, instead of what training left"),
+        Option("thresh", "least class probability of a detection", "MODEL.FCOS.INFERENCE_TH", part=TEST),
+        Option("ignore_cache", "test again even if detections are on disk", part=TEST),
+        Option("test_weight", "test MODEL.WEIGHT, a whole model, instead of what training left", part=TEST),
     ),
 )
 """What the scripts need to know."""

@@ -13,7 +13,7 @@ from fullconv.fcos.tester import Detector, Sample, views
 from fullconv.fcos.train_end2end import model_prefix
 from fullconv.fcos.weights import weight_path
 from fullconv.lib.experiment import config as base
-from fullconv.lib.experiment.command_line import Run, main
+from fullconv.lib.experiment.command_line import TEST, Run, main
 from fullconv.lib.experiment.detection_testing import DetectionTestRun
 from fullconv.lib.experiment.testing import epoch_to_test
 from fullconv.lib.structures.entry import Entry
@@ -72,4 +72,4 @@ def test(run: Run) -> Dict[str, float]:
 
 
 if __name__ == "__main__":
-    main(METHOD, __doc__, test)
+    main(METHOD, __doc__, test, parts=[TEST])

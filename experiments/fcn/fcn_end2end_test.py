@@ -7,7 +7,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[2])  # where `fullconv` is, i
 
 from fullconv.fcn.config import METHOD  # noqa: E402
 from fullconv.fcn.test import test  # noqa: E402
-from fullconv.lib.experiment.command_line import main  # noqa: E402
+from fullconv.lib.experiment.command_line import TEST, main  # noqa: E402
 
 if __name__ == "__main__":
-    main(METHOD, __doc__, test)
+    main(METHOD, __doc__, test, parts=[TEST])

@@ -23,14 +23,20 @@ FORESEEN = (ValueError, OSError, ImportError, CheckpointError, DivergedError, Lo
 logger = logging.getLogger("fullconv")
 
 
+TRAIN, TEST = PARTS = ("train", "test")
+"""What a script does."""
+
+
 class Option(NamedTuple):
     """A command-line option. With `key` it is another spelling of that configuration key, read and checked like it;
-    without, it is a switch of the run, `args.<name>`, or one of `choices`, by default the first."""
+    without, it is a switch of the run, `args.<name>`, or one of `choices`, by default the first. part: TRAIN or TEST
+    where it means nothing to the other; a script that does only the other refuses it."""
 
     name: str
     help: str
     key: str = ""
     choices: Tuple[str, ...] = ()
+    part: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,19 +59,20 @@ class Method:
     immaterial: Tuple[str, ...] = ()
     accumulate: str = "TRAIN.grad_accumulate"
 
-    def all_options(self) -> Tuple[Option, ...]:
-        """The options of all methods, then its own."""
-        return (
+    def all_options(self, parts: Sequence[str] = PARTS) -> List[Option]:
+        """The options of all methods, then its own, as far as they mean something to these parts."""
+        known = (
             Option("frequent", "batches between two log lines", self.frequent),
             Option("gpus", "GPU numbers, for example 0,1", self.gpus),
             Option("devices", "cpu, cpu:N for N devices on the processor, or gpu:0,1", self.devices),
-            Option("vis", "also write a picture of every tested image"),
-            Option("shuffle", "test the images in random order"),
-            Option("resume", "go on from the newest valid checkpoint"),
-            Option("used", "what to do with an earlier run's files where this one starts anew", choices=USED),
-            Option("changed", "resume although settings are others than the run's"),
+            Option("vis", "also write a picture of every tested image", part=TEST),
+            Option("shuffle", "test the images in random order", part=TEST),
+            Option("resume", "go on from the newest valid checkpoint", part=TRAIN),
+            Option("used", "what to do with an earlier run's files where this one starts anew", "", USED, TRAIN),
+            Option("changed", "resume although settings are others than the run's", part=TRAIN),
             *self.options,
         )
+        return [option for option in known if option.part in ("", *parts)]
 
 
 class Run(NamedTuple):
@@ -77,12 +84,12 @@ class Run(NamedTuple):
     contexts: List[mx.Context]
 
 
-def parser(method: Method, description: str) -> argparse.ArgumentParser:
+def parser(method: Method, description: str, parts: Sequence[str] = PARTS) -> argparse.ArgumentParser:
     """The options of a method's scripts; the originals' names where they had one."""
     # Abbreviations would turn an option that this method lacks into one that it has.
     options = argparse.ArgumentParser(description=description, allow_abbrev=False)
     options.add_argument("--cfg", required=True, help="experiment configuration, a yaml file")
-    for option in method.all_options():
+    for option in method.all_options(parts):
         if option.key:
             help_text = f"{option.help} (sets {option.key})"
             options.add_argument(f"--{option.name}", metavar="VALUE", help=help_text)
@@ -99,7 +106,7 @@ def overrides(method: Method, args: argparse.Namespace) -> List[Tuple[str, str]]
     """(key, value) pairs that the options stand for, behind those of --set and of the last words."""
     pairs = base.overrides_from(args)
     for option in method.all_options():
-        value = getattr(args, option.name)
+        value = getattr(args, option.name, None)  # None too where the script has no such option
         if option.key and value is not None:
             pairs += base.parse_overrides([option.key, value])
             if option.name == "gpus":  # asked for by name: no processor stands in for them
@@ -107,13 +114,15 @@ def overrides(method: Method, args: argparse.Namespace) -> List[Tuple[str, str]]
     return pairs
 
 
-def start(method: Method, description: str, argv: Optional[Sequence[str]] = None) -> Run:
+def start(method: Method, description: str, argv: Optional[Sequence[str]] = None, parts: Sequence[str] = PARTS) -> Run:
     """Parse the command line, resolve the config and choose devices.
 
     A bad option, config or device ends the program with its message and exit code 2.
     """
-    options = parser(method, description)
+    options = parser(method, description, parts)
     args = options.parse_args(argv)
+    if args.gpus is not None and args.devices is not None:
+        options.error(f"--gpus {args.gpus} and --devices {args.devices}: give one of them")
     try:
         given = overrides(method, args)
         config = method.load(args.cfg, given)
@@ -121,8 +130,8 @@ def start(method: Method, description: str, argv: Optional[Sequence[str]] = None
             method.settings(config),
             method=method.name,
             immaterial=(method.frequent, method.gpus, method.devices, *method.immaterial),
-            used=args.used,
-            changed=args.changed,
+            used=getattr(args, "used", USED[0]),
+            changed=getattr(args, "changed", False),
         )
         chosen = choose_devices(settings.gpus, settings.devices)
         if chosen.accumulate > 1:
@@ -151,9 +160,12 @@ def _set(config: Any, key: str, change: Callable[[Any], Any]) -> None:
     config[leaf] = change(config[leaf])
 
 
-def main(method: Method, description: str, *stages: Callable[[Run], Any]) -> None:
-    """Run the stages in order. A foreseen error ends the program with its message, without a traceback, as exit 1."""
-    run = start(method, description)
+def main(method: Method, description: str, *stages: Callable[[Run], Any], parts: Sequence[str] = PARTS) -> None:
+    """Run the stages in order; parts: what they do, of PARTS.
+
+    A foreseen error ends the program with its message, without a traceback, as exit 1.
+    """
+    run = start(method, description, parts=parts)
     try:
         for stage in stages:
             stage(run)
