@@ -70,7 +70,9 @@ print((resident() - before) >> 20)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-@pytest.mark.parametrize("program", ["fullconv.fcis.train_end2end", "fullconv.fcn.train_end2end"])
+@pytest.mark.parametrize(
+    "program", ["fullconv.fcis.train_end2end", "fullconv.fcn.train_end2end", "fullconv.fcos.train_end2end"]
+)
 def test_a_programs_imports_leave_the_number_of_random_states_open(program):
     """One is more than 2 MB. If an import makes MXNet make them, devices share one, and run one after the other."""
     code = RANDOM_STATES_TAKEN.format(program=program)
