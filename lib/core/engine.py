@@ -59,7 +59,8 @@ def check_finite(
         raise DivergedError(
             f"training diverged at {place}: {names} not finite. Last images: {', '.join(last) or 'unknown'}. "
             f"{kept + '. ' if kept else ''}The checkpoint of the last finished epoch is intact. Lower the learning "
-            "rate, warm up longer, or look at these images with fullconv.lib.tools.check"
+            "rate or warm up longer, and go on with --resume --changed, or look at these images with "
+            "fullconv.lib.tools.check"
         )
 
 

@@ -127,7 +127,7 @@ def _treat(prefixes: Sequence[Path], used: str, log: Log) -> None:
     files = [file for prefix in prefixes for file in run_record.all_files(str(prefix))]
     newest = max(file.stat().st_mtime for file in files)
     day = _day(record) if record is not None else time.strftime("%Y-%m-%d", time.localtime(newest))
-    logs = [folder / name for prefix in prefixes for name in _logs(prefix)]
+    logs = dict.fromkeys(folder / name for prefix in prefixes for name in _logs(prefix))  # stages may share one
     log(f"WARNING {what}: moved aside, because this run starts anew")
     name = f"run-{day}-{record.id if record is not None else 'unnamed'}"
     _move([*(file for file in logs if file.is_file()), *files], folder / name, log)

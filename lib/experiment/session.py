@@ -137,8 +137,9 @@ class Session:
         if found is None or lost:
             left = {name: digest for name, digest in files.items() if name not in lost}
             run_record.write(prefix, replace(before, files=left))
-            what = f"{self.prefix.parent} was removed or emptied" if found is None else "files were removed"
-            self.logger.warning(f"{what} while the run wrote there; lost: {', '.join(lost) or 'no checkpoint'}")
+            gone = f"{self.prefix.parent} was removed or emptied while the run wrote there"
+            what = gone if found is None else "files of this run were removed"
+            self.logger.warning(f"{what}; lost: {', '.join(lost) or 'no checkpoint'}")
 
     def keep_evidence(self, batches: Sequence[Batch], bad: List[str], images: Sequence[str]) -> str:
         """The batches of the update at which divergence was noticed, and the state after it, in

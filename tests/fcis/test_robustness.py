@@ -326,6 +326,16 @@ def test_another_class_list_is_refused(copy, run, names, message, resume):
     assert params(copy).with_name("e2e-classes.txt").read_text() == before
 
 
+def test_weights_alone_are_resumed_as_the_original_does(copy, run):
+    for path in params(copy).parent.glob("*.resume*"):
+        path.unlink()
+    code, text = run(["--resume", *words(copy, "TRAIN.end_epoch", "2")], train)
+    assert code == 1 and "the weights of epochs 1 are there" in text and "TRAIN.RESUME true" in text, text
+    code, text = run(words(copy, "TRAIN.end_epoch", "2", "TRAIN.RESUME", "true", "TRAIN.begin_epoch", "1"), train)
+    assert code == 0 and "e2e-0001.params: weights alone: momentum starts anew" in text, text
+    assert "after update 6" in text and checkpoint.epochs(str(params(copy))[: -len("-0001.params")]) == [1, 2]
+
+
 def test_an_output_folder_that_is_a_file(tmp_path, run, trained, capsys):
     folder = write_set(tmp_path)
     (folder / "out").write_text("")
@@ -342,6 +352,8 @@ def test_a_diverging_run_stops_within_one_interval(copy, run):
     before = params(copy).read_bytes()
     options = words(copy, "TRAIN.lr", "1e6", "TRAIN.warmup", "false", "TRAIN.end_epoch", "3")
     code, text = run(["--resume", *options, "--frequent", "3"], train)
+    assert code == 1 and "TRAIN.lr was 0.02, is 1000000.0; TRAIN.warmup was True, is False" in text, text
+    code, text = run(["--resume", "--changed", *options, "--frequent", "3"], train)
     assert code == 1 and re.search("training diverged at epoch 1, update [36]: .* not finite", text), text
     assert "Lower the learning rate" in text and "Epoch[2]" not in text
     assert "Last images: " in text and ".png" in text.split("Last images: ")[1]

@@ -225,3 +225,24 @@ def test_a_file_that_vanishes_while_written_is_not_a_full_disk(tmp_path, monkeyp
     ) as error:
         checkpoint.save_params(str(tmp_path / "e2e"), 1, None, {"w": np.ones(1, np.float32)}, {})
     assert "free some space" not in str(error.value)
+
+
+@pytest.mark.parametrize("used", ["aside", "keep"])
+def test_stages_that_follow_are_begun_anew_too(go, tmp_path, used):
+    """As FCN's 16s follows from its 32s: what is there under the later name came from the earlier run's weights."""
+    go("epochs", 1)
+    later = Path(prefix(tmp_path)).with_name("tiny-later")
+    for path in run_record.all_files(prefix(tmp_path)):
+        later.with_name(path.name.replace("tiny-", "tiny-later-", 1)).write_bytes(path.read_bytes())
+    assert checkpoint.epochs(str(later), every=True) == [1]
+
+    def first_of_two(run):
+        training = tiny.Training(run)
+        training.later = [later]
+        training.start_weights()
+        training.fit(tiny.MetricSet({}), ["loss"], tiny.MultiFactorSchedule(0.002), range(0), 2)
+
+    code, text = go("--used", used, stages=[first_of_two])
+    assert code == 0 and "epochs 1 to 1 of tiny-later" in text, text
+    assert not checkpoint.started(prefix(tmp_path)) and not checkpoint.started(str(later))
+    assert checkpoint.epochs(str(later), every=True) == ([1] if used == "keep" else [])
