@@ -255,6 +255,7 @@ METHOD = Method(
         Option("thresh", "least score of a detection without mask voting", "TEST.thresh", part=TEST),
         Option("ignore_cache", "test again even if detections are on disk", part=TEST),
     ),
+    accumulate="TRAIN.grad_accumulate",
     # Accumulated batches count as images per update, which are compared (`lib.experiment.session`).
     immaterial=(
         "MXNET_VERSION",

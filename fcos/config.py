@@ -188,6 +188,9 @@ def _run() -> EasyDict:
     group.devices = ""  # instead of gpus: "cpu", "cpu:2" (two devices on one processor), "gpu:0,1"
     group.kvstore = "device"  # local, device or dist_sync
     group.seed = 3  # of initial weights, data order, sizes and mirroring
+    group.loader_timeout = 30.0  # seconds after which an image that does not come ends the run; 0 waits for ever
+    group.bad_images = "fail"  # training images that cannot be read end the run; skip: leave them out
+    group.bad_images_limit = 0.001  # skip: share of the images that may be left out
     group.tensorboard = False  # also write TensorBoard event files
     group.checkpoint_keep = 0  # newest checkpoints to keep; 0 keeps all
     return group
@@ -209,6 +212,19 @@ METHOD = Method(
         Option("thresh", "least class probability of a detection", "MODEL.FCOS.INFERENCE_TH", part=TEST),
         Option("ignore_cache", "test again even if detections are on disk", part=TEST),
         Option("test_weight", "test MODEL.WEIGHT, a whole model, instead of what training left", part=TEST),
+    ),
+    immaterial=(
+        "OUTPUT_DIR",
+        "RUN.*",
+        "DATALOADER.NUM_WORKERS",
+        "DATA.dataset_path",
+        "DATA.root_path",
+        "DATA.model_path",
+        "DATASETS.TEST",
+        "MODEL.FCOS.INFERENCE_TH",
+        "MODEL.FCOS.NMS_TH",
+        "MODEL.FCOS.PRE_NMS_TOP_N",
+        "TEST.*",
     ),
 )
 """What the scripts need to know."""

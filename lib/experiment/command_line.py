@@ -46,7 +46,7 @@ class Method:
     frequent, gpus, devices: the configuration keys that the options of these names set. options: its own ones. An
     option that a method does not have is refused, never taken and ignored. immaterial: patterns of the keys, besides
     those three, that may change between two runs that give the same numbers. accumulate: the key of the batches that
-    a device takes for one update; a machine with fewer GPUs than the config names multiplies it.
+    a device takes for one update; a machine with fewer GPUs than the config names multiplies it. "": devices repeat by themselves until an update is full.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Method:
     devices: str
     options: Tuple[Option, ...] = ()
     immaterial: Tuple[str, ...] = ()
-    accumulate: str = "TRAIN.grad_accumulate"
+    accumulate: str = ""
 
     def all_options(self, parts: Sequence[str] = PARTS) -> List[Option]:
         """The options of all methods, then its own, as far as they mean something to these parts."""
@@ -146,6 +146,8 @@ def _stand_in(method: Method, config: Any, chosen: Devices, given: Mapping[str, 
     """Write the devices that stand in for those of the config into it, and the batches that each of them takes."""
     there = [str(context.device_id) for context in chosen.contexts if context.device_type == "gpu"]
     _set(config, method.gpus, lambda _: ",".join(there))
+    if not method.accumulate:
+        return
     if method.accumulate in given:
         print(f"{method.accumulate} stays {given[method.accumulate]}, which the command line says")
     else:
