@@ -24,7 +24,7 @@ def object_names(path: str) -> list[str]:
     names, start = _read(path)
     if is_background(names[0]):
         _check_start(path, names, start, 0)
-        say_once(f"{path}: {names[0]!r} is label 0 and no class of objects; label 1 is {(names[1:] or [None])[0]!r}")
+        say_once(f"{path}: {names[0]!r} is label 0 and no class of objects; label 1 is {''.join(names[1:2])!r}")
         names = names[1:]
     else:
         _check_start(path, names, start, 1)
