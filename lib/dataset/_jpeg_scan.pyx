@@ -60,8 +60,6 @@ cdef inline void _fill(Picture* p) noexcept nogil:
 
 
 cdef inline int _take(Picture* p, int count) noexcept nogil:
-    if count == 0:
-        return 0
     if p.held < count:
         _fill(p)
     p.held -= count
@@ -141,11 +139,10 @@ cdef bint _ac_scan(Picture* p, Component* c, Scan* scan, unsigned long long* non
             k += 1
     if p.run:
         p.run -= 1
-        if refine:
-            while k <= scan.last:
-                if nonzero[0] >> k & 1:
-                    _take(p, 1)
-                k += 1
+        while refine and k <= scan.last:
+            if nonzero[0] >> k & 1:
+                _take(p, 1)
+            k += 1
     return True
 
 
