@@ -41,6 +41,7 @@ def extension(name: str, *depends: str) -> Extension:
 EXTENSIONS = [
     extension("lib.bbox._overlaps"),
     extension("lib.nms._nms", "nms/iou.h", "nms/sequential.h", "common/backend.h"),
+    extension("lib.dataset._jpeg_scan"),
     extension("lib.mask._raster"),
 ]
 

@@ -24,8 +24,8 @@ def object_names(path: str) -> list[str]:
     names, start = _read(path)
     if is_background(names[0]):
         _check_start(path, names, start, 0)
-        background, names = names[0], names[1:]
-        say_once(f"{path}: {background!r} is label 0 and no class of objects; label 1 is {''.join(names[:1])!r}")
+        say_once(f"{path}: {names[0]!r} is label 0 and no class of objects; label 1 is {''.join(names[1:2])!r}")
+        names = names[1:]
     else:
         _check_start(path, names, start, 1)
     if not names:

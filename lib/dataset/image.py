@@ -17,6 +17,8 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from fullconv.lib.dataset.jpeg import is_damaged
+
 DEFAULT_MAX_PIXELS = 10**8
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM")
 """What PIL may take a file for, whatever its name says: for EPS and the like it runs programs on the file."""
@@ -124,11 +126,17 @@ def _capacity(data: bytes) -> float:
 def _check_complete(data: bytes, path: str) -> None:
     """OpenCV fills the missing part of a truncated file with grey and goes on; refuse it instead.
 
-    Whole JPEG files are recognised by their end marker, PNG ones by their checksums, WEBP ones by their length; only
-    the rest pays for a second decoding.
+    Whole JPEG files are recognised by their codes and end marker, PNG ones by their checksums, WEBP ones by their
+    length; only the rest pays for a second decoding.
     """
-    if data.startswith(b"\xff\xd8") and data.endswith(b"\xff\xd9"):
-        return
+    if data.startswith(b"\xff\xd8"):
+        if is_damaged(data):
+            raise ImageError(
+                f"{path}: the image is damaged: its codes do not make up the picture: copy it again, or, if it looks "
+                "whole, save it anew"
+            )
+        if data.endswith(b"\xff\xd9"):
+            return
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         # Its decoder gives nothing for half a stream; a second decoding would take four bytes for every pixel.
         if len(data) < 8 + int.from_bytes(data[4:8], "little"):

@@ -46,7 +46,8 @@ class Method:
     frequent, gpus, devices: the configuration keys that the options of these names set. options: its own ones. An
     option that a method does not have is refused, never taken and ignored. immaterial: patterns of the keys, besides
     those three, that may change between two runs that give the same numbers. accumulate: the key of the batches that
-    a device takes for one update; a machine with fewer GPUs than the config names multiplies it. "": devices repeat by themselves until an update is full.
+    a device takes for one update; a machine with fewer GPUs than the config names multiplies it. "": devices repeat
+    by themselves until an update is full.
     """
 
     name: str
