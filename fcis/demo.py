@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Dict, Mapping, Optional, Sequence, Tuple
 
 ROOT = Path(__file__).resolve().parents[1]
 if not __package__:  # run as a script, Python would look for modules beside it, and find fcis/test.py
@@ -26,16 +26,11 @@ from fullconv.fcis.preprocess import check_elongation  # noqa: E402
 from fullconv.fcis.symbols.fcis import GROUP  # noqa: E402
 from fullconv.fcis.tester import Detector  # noqa: E402
 from fullconv.lib.core import checkpoint  # noqa: E402
-from fullconv.lib.dataset.background import BACKGROUND  # noqa: E402
-from fullconv.lib.dataset.detection.coco_categories import COCO_CATEGORIES  # noqa: E402
-from fullconv.lib.dataset.detection.coco_json import CocoFile  # noqa: E402
 from fullconv.lib.dataset.image_files import UsageError  # noqa: E402
-from fullconv.lib.dataset.voc_files import VOC_CLASSES  # noqa: E402
 from fullconv.lib.experiment import demo  # noqa: E402
-from fullconv.lib.experiment.class_file import class_file, read_classes  # noqa: E402
 from fullconv.lib.experiment.config import parse_overrides  # noqa: E402
-from fullconv.lib.visualize.instances import draw_detections  # noqa: E402
-from fullconv.lib.visualize.page import Picture  # noqa: E402
+from fullconv.lib.experiment.detection_demo import DetectionDemo  # noqa: E402
+from fullconv.lib.experiment.model_classes import model_classes  # noqa: E402
 
 PUBLISHED_CFG = ROOT / "experiments" / "fcis" / "cfgs" / "fcis_coco_demo.yaml"
 ADVICE = """\
@@ -45,16 +40,17 @@ experiments/fcis/cfgs/resnet_small_shapes_fcis.yaml
   then:      python fcis/demo.py IMAGE --model output/fcis/shapes/resnet_small_shapes_fcis/train/e2e"""
 
 
-class FCISDemo(demo.Demo):
+class FCISDemo(DetectionDemo):
     """Objects with their masks."""
 
     title = "FCIS demo"
     default_model = "model/fcis_coco"
     advice = ADVICE
+    thresh = 0.7
 
     def add_options(self, options: argparse.ArgumentParser) -> None:
-        """Options of detection."""
-        options.add_argument("--thresh", type=float, default=0.7, help="least score to show (default: 0.7)")
+        """Options of masks."""
+        super().add_options(options)
         options.add_argument("--polygons", action="store_true", help="outlines instead of RLE in the json file")
 
     def load(self, paths: Sequence[Path]) -> None:
@@ -67,7 +63,8 @@ class FCISDemo(demo.Demo):
         params = checkpoint.load_file(model.path)
         self.config = fcis_config.load(args.cfg or model.config or str(PUBLISHED_CFG), parse_overrides(args.set))
         names = class_names(model.prefix, params[0])
-        self.classes = [BACKGROUND, *names.values()]
+        self.binary_thresh = self.config.BINARY_THRESH
+        self.name_classes(names, args.polygons)
         self.detector = Detector(
             assembly.network_spec(self.config, len(names) + 1),
             assembly.test_spec(self.config),
@@ -77,7 +74,6 @@ class FCISDemo(demo.Demo):
             self.context(),
             model.path,
         )
-        self.file = CocoFile(names, args.polygons, self.config.BINARY_THRESH)
 
     def devices(self) -> Tuple[str, str]:
         """Those of the configuration."""
@@ -87,51 +83,15 @@ class FCISDemo(demo.Demo):
         """Not too long and thin."""
         check_elongation(image.shape[:2], self.config.SCALES[:1], str(path))
 
-    def results(self, image: np.ndarray, path: Path) -> Tuple[str, List[Picture]]:
-        """Detections above the threshold, best first."""
-        every, name = self.detector.detect(image), self.name(path)
-        found = every.above(self.args.thresh).best_first()
-        words = demo.found_or_best(every, self.args.thresh, self.classes)
-        if self.args.json:  # or a camera would fill the memory
-            self.file.add(name, (image.shape[0], image.shape[1]), found)
-        drawn = draw_detections(image, found, self.classes, binary_thresh=self.config.BINARY_THRESH)
-        return words, [Picture(name, drawn, words)]
-
-    def write(self) -> Iterator[str]:
-        """The COCO file."""
-        if self.args.json:
-            Path(self.args.json).absolute().parent.mkdir(parents=True, exist_ok=True)
-            self.file.write(self.args.json)
-            yield f"{len(self.file.annotations)} detections in {self.args.json}"
-
-    @property
-    def note(self) -> str:
-        """What is shown."""
-        return f"scores of at least {self.args.thresh:g}"
-
 
 def class_names(prefix: str, params: Mapping) -> Dict[int, str]:
-    """Category id -> name of the model's classes: from PREFIX-classes.txt, else COCO's or VOC's by their number.
+    """Category id -> name of the model's classes, see `model_classes`.
 
-    Raises UsageError: classes.txt names another number of classes than the model has.
+    Raises UsageError: no FCIS model, or classes.txt names another number of classes than it has.
     """
     if "fcis_cls_seg_bias" not in params:
         raise UsageError(f"{prefix}: no FCIS model, it has no fcis_cls_seg_bias; is it the pretrained backbone?")
-    count = params["fcis_cls_seg_bias"].size // (2 * GROUP * GROUP) - 1
-    file, names = class_file(prefix), read_classes(prefix)[1:]  # the first is the background
-    if names:
-        if len(names) != count:
-            raise UsageError(
-                f"{file} names {len(names)} classes besides the background, the model has {count}: correct it"
-            )
-    elif count == len(COCO_CATEGORIES):
-        return dict(COCO_CATEGORIES)
-    elif count == len(VOC_CLASSES):
-        names = list(VOC_CLASSES)
-    else:
-        print(f"{file} is absent, so classes are numbered; write {count + 1} names there, background first")
-        names = [f"class {k}" for k in range(1, count + 1)]
-    return dict(enumerate(names, start=1))
+    return model_classes(prefix, params["fcis_cls_seg_bias"].size // (2 * GROUP * GROUP) - 1)
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List
 
@@ -189,10 +188,7 @@ def determining(config: EasyDict, settings: Settings) -> Dict[str, Any]:
 
 
 def _train_stage(stage: Stage, resume: bool) -> None:
-    started = time.time()
-    stage.run(resume)
-    name, folder = stage.config.symbol, stage.prefix.parent
-    stage.logger.info(f"{name}: training took {time.time() - started:.0f} s; results in {folder}")
+    stage.train(resume)
     stage.logger.close()
 
 

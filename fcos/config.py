@@ -215,7 +215,8 @@ METHOD = Method(
     ),
     immaterial=(
         "OUTPUT_DIR",
-        "RUN.*",
+        "RUN.[!s]*",  # all but the seed, which numbers follow from
+        "SOLVER.MAX_ITER",  # steps are absolute: a longer run begins like a shorter one
         "DATALOADER.NUM_WORKERS",
         "DATA.dataset_path",
         "DATA.root_path",

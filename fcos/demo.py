@@ -8,10 +8,9 @@ Exit code: 0, all images done; 1, some could not be read; 2, no model, no image,
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
-from typing import Iterator, List, Optional, Sequence, Tuple
+from typing import Optional, Sequence, Tuple
 
 ROOT = Path(__file__).resolve().parents[1]
 if not __package__:  # run as a script, Python would look for modules beside it, and find fcos/test.py
@@ -22,12 +21,9 @@ import numpy as np  # noqa: E402
 from fullconv.fcos import config as fcos_config  # noqa: E402
 from fullconv.fcos.model import class_names, load_detectors  # noqa: E402
 from fullconv.fcos.preprocess import check_size  # noqa: E402
-from fullconv.lib.dataset.background import BACKGROUND  # noqa: E402
-from fullconv.lib.dataset.detection.coco_json import CocoFile  # noqa: E402
 from fullconv.lib.experiment import demo  # noqa: E402
 from fullconv.lib.experiment.config import parse_overrides  # noqa: E402
-from fullconv.lib.visualize.instances import draw_detections  # noqa: E402
-from fullconv.lib.visualize.page import Picture  # noqa: E402
+from fullconv.lib.experiment.detection_demo import DetectionDemo  # noqa: E402
 
 PUBLISHED_CFG = ROOT / "experiments" / "fcos" / "cfgs" / "fcos_imprv_R_50_FPN_1x.yaml"
 ADVICE = """\
@@ -36,7 +32,7 @@ ADVICE = """\
   then:      python fcos/demo.py IMAGE --model output/fcos/shapes/shapes_fcos/train/model"""
 
 
-class FCOSDemo(demo.Demo):
+class FCOSDemo(DetectionDemo):
     """Objects with their boxes."""
 
     title = "FCOS demo"
@@ -44,18 +40,14 @@ class FCOSDemo(demo.Demo):
     endings = (".params", ".pth", ".safetensors")
     advice = ADVICE
 
-    def add_options(self, options: argparse.ArgumentParser) -> None:
-        """Options of detection."""
-        options.add_argument("--thresh", type=float, default=0.5, help="least score to show (default: 0.5)")
-
     def load(self, paths: Sequence[Path]) -> None:
         """The network with its weights, and its class names."""
         args, model = self.args, self.model
         self.config = fcos_config.load(args.cfg or model.config or str(PUBLISHED_CFG), parse_overrides(args.set))
         names = class_names(model.path, model.prefix)
-        self.classes = [BACKGROUND, *names.values()]
-        (self.detector,) = load_detectors(self.config, model.path, len(names) + 1, [self.context()])
-        self.file = CocoFile(names)
+        self.name_classes(names)
+        (detector,) = load_detectors(self.config, model.path, len(names) + 1, [self.context()])
+        self.detector, self.images = detector, detector.images
 
     def devices(self) -> Tuple[str, str]:
         """Those of the configuration."""
@@ -63,27 +55,7 @@ class FCOSDemo(demo.Demo):
 
     def check(self, image: np.ndarray, path: Path) -> None:
         """Not too long and thin."""
-        check_size(image.shape[:2], self.detector.images, str(path))
-
-    def results(self, image: np.ndarray, path: Path) -> Tuple[str, List[Picture]]:
-        """Detections above the threshold, best first."""
-        found = self.detector.detect(image).above(self.args.thresh).best_first()
-        labels = [self.classes[label] for label in found.labels]
-        counts = ", ".join(f"{labels.count(name)} {name}" for name in dict.fromkeys(labels)) or "nothing"
-        self.file.add(path.name, (image.shape[0], image.shape[1]), found)
-        return counts, [Picture(path.name, draw_detections(image, found, self.classes), counts)]
-
-    def write(self) -> Iterator[str]:
-        """The COCO file."""
-        if self.args.json:
-            Path(self.args.json).absolute().parent.mkdir(parents=True, exist_ok=True)
-            self.file.write(self.args.json)
-            yield f"{len(self.file.annotations)} detections in {self.args.json}"
-
-    @property
-    def note(self) -> str:
-        """What is shown."""
-        return f"scores of at least {self.args.thresh:g}"
+        check_size(image.shape[:2], self.images, str(path))
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:

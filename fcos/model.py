@@ -17,10 +17,8 @@ from fullconv.fcos.weights import load_model
 from fullconv.lib.convert import weights
 from fullconv.lib.core.devices import parse_devices
 from fullconv.lib.core.matching import expected_shapes
-from fullconv.lib.dataset.detection.coco_categories import COCO_CATEGORIES
 from fullconv.lib.dataset.image_files import UsageError
-from fullconv.lib.dataset.voc_files import VOC_CLASSES
-from fullconv.lib.experiment.class_file import class_file, read_classes
+from fullconv.lib.experiment.model_classes import model_classes
 
 CONFIGS = Path(__file__).resolve().parents[1] / "experiments" / "fcos" / "cfgs"
 CLASS_BIAS = "rpn.head.cls_logits.bias"
@@ -40,27 +38,14 @@ def load_detectors(config: EasyDict, path: str, num_classes: int, contexts: Sequ
 
 
 def class_names(path: str, prefix: str) -> Dict[int, str]:
-    """Category id -> name of the model's classes: from PREFIX-classes.txt, else COCO's or VOC's by their number.
+    """Category id -> name of the model's classes, see `model_classes`.
 
     Raises UsageError: no FCOS model, or classes.txt names another number of classes than it has.
     """
     bias = [array for name, array in weights.read(path).items() if name.endswith(CLASS_BIAS)]
     if not bias:
         raise UsageError(f"{path}: no FCOS model, it has no {CLASS_BIAS}; is it the pretrained backbone?")
-    count, file, names = len(bias[0]), class_file(prefix), read_classes(prefix)[1:]  # the first is the background
-    if names:
-        if len(names) != count:
-            raise UsageError(
-                f"{file} names {len(names)} classes besides the background, the model has {count}: correct it"
-            )
-    elif count == len(COCO_CATEGORIES):
-        return dict(COCO_CATEGORIES)
-    elif count == len(VOC_CLASSES):
-        names = list(VOC_CLASSES)
-    else:
-        print(f"{file} is absent, so classes are numbered; write {count + 1} names there, background first")
-        names = [f"class {k}" for k in range(1, count + 1)]
-    return dict(enumerate(names, start=1))
+    return model_classes(prefix, len(bias[0]))
 
 
 class FCOS:

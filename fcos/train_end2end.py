@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 from fullconv.fcos import assembly
@@ -95,10 +94,7 @@ class Training(Session):
 
 def train(run: Run) -> None:
     """Train as the run's config says; checkpoints, logs and curves are in the output folder."""
-    started = time.time()
-    training = Training(run)
-    training.run(run.args.resume)
-    training.logger.info(f"training took {time.time() - started:.0f} s; results in {training.prefix.parent}")
+    Training(run).train(run.args.resume)
 
 
 if __name__ == "__main__":

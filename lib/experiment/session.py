@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
@@ -66,7 +67,8 @@ class Session:
         prefix: Path,
         classes: Mapping[str, Sequence[str]],
     ) -> None:
-        self.settings, self.config, self.prefix, self.classes = settings, config, Path(prefix), classes
+        self.settings, self.config, self.classes = settings, config, classes
+        self.name, self.prefix = name, Path(prefix)
         self.resumed: Optional[Point] = None
         self.later: Sequence[Path] = ()
         """Prefixes of stages that follow from this one, and are begun anew with it."""
@@ -81,6 +83,17 @@ class Session:
     def start_weights(self) -> None:
         """Give the trainer the weights that training starts from."""
         raise NotImplementedError
+
+    def run(self, resume: bool) -> None:
+        """Train to the end, from the start weights or the newest checkpoint."""
+        raise NotImplementedError
+
+    def train(self, resume: bool) -> None:
+        """`run`, and a line about how long it took."""
+        started = time.time()
+        self.run(resume)
+        took = f"{time.time() - started:.0f} s"
+        self.logger.info(f"{self.name}: training took {took}; results in {self.prefix.parent}")
 
     def derived_params(self, args: Mapping[str, mx.nd.NDArray]) -> Dict[str, mx.nd.NDArray]:
         """Arrays that checkpoints hold besides the parameters."""
