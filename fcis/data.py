@@ -7,6 +7,7 @@ from typing import List
 from easydict import EasyDict
 
 from fullconv.lib.dataset.detection.detection_set import DetectionSet, entries_to_train_on, with_mirrored
+from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.registry import detection_set
 from fullconv.lib.structures.entry import Entry
 
@@ -14,7 +15,8 @@ from fullconv.lib.structures.entry import Entry
 def training_set(data: EasyDict) -> DetectionSet:
     """The set that the group `dataset` of a config names with `dataset` and `image_set`.
 
-    Raises DatasetError: it cannot be found or read. ValueError: another class count than `NUM_CLASSES` says.
+    Raises DatasetError: it cannot be found or read, or has no masks. ValueError: another class count than
+    `NUM_CLASSES` says.
     """
     return _build(data, data.image_set)
 
@@ -26,6 +28,11 @@ def test_set(data: EasyDict) -> DetectionSet:
 
 def _build(data: EasyDict, image_set: str) -> DetectionSet:
     found = detection_set(data.dataset, image_set, data.root_path, data.dataset_path)
+    if not found.has_masks:
+        raise DatasetError(
+            f"dataset.dataset {data.dataset}: {found.name} has boxes without masks, and FCIS learns from masks: take a "
+            "set with masks, or a method that needs boxes only, as FCOS"
+        )
     if data.NUM_CLASSES not in (0, found.num_classes):
         raise ValueError(
             f"dataset.NUM_CLASSES is {data.NUM_CLASSES} but {found.name} has {found.num_classes} classes with "

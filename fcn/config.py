@@ -210,7 +210,10 @@ def _check_names(config: EasyDict, names: List[str]) -> None:
 def _check_stages(key: str, text: str, count: int, whole: bool) -> None:
     values = _numbers(key, text)
     if len(values) not in (1, count):
-        raise ConfigError(f"{key} is {text}: {len(values)} values for {count} networks; give one, or one for each")
+        raise ConfigError(
+            f"{key} is {text}: {len(values)} values for {count} networks; give one, or one for each "
+            "(to test one of several stages leave `symbol` and set TEST.network)"
+        )
     if min(values) <= 0 or (whole and any(value != int(value) for value in values)):
         raise ConfigError(f"{key} is {text}; it must be positive{' and whole' if whole else ''}")
 
@@ -250,6 +253,7 @@ METHOD = Method(
         "dataset.label_path",
         "dataset.test_*",
         "TRAIN.iter_size",
+        "TRAIN.max_iter",  # steps are absolute: a longer run begins like a shorter one; poly: `train_end2end`
         "TRAIN.score_snapshots",
         "TEST.*",
     ),

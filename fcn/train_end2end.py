@@ -182,6 +182,8 @@ def _is_finished(run: Run, config: EasyDict, prefix: Path) -> bool:
 def determining(config: EasyDict, settings: Settings) -> Dict[str, Any]:
     """The settings that a stage's numbers follow from; of the weights it starts from the content, not the path."""
     found = run_folder.determining(config, settings)
+    if config.TRAIN.lr_policy == POLY:  # every rate follows from the length
+        found["TRAIN.max_iter"] = str(config.TRAIN.max_iter)
     sources = words(config.network.pretrained)
     found["network.pretrained"] = [digest_of(path) if Path(path).is_file() else path for path in sources]
     return found

@@ -7,6 +7,7 @@ from typing import Dict, List, Sequence
 from easydict import EasyDict
 
 from fullconv.lib.dataset.detection.detection_set import DetectionSet, with_objects
+from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.registry import detection_set
 from fullconv.lib.structures.entry import Entry
 
@@ -60,15 +61,17 @@ def _build(config: EasyDict, key: str) -> DetectionSet:
 
 
 def training_entries(data: DetectionSet, empty: bool = False) -> List[Entry]:
-    """Entries with an object wider and higher than a pixel (original), or all. ValueError if none has any."""
+    """Entries with an object wider and higher than a pixel (original), or all. DatasetError if none has any."""
     entries = data.entries()
     kept = [entry for entry in with_objects(entries) if _has_extent(entry)]
     if kept and empty:
         return entries
     if not kept:
-        raise ValueError(
-            f"{data.name}: none of its {len(entries)} images has an object to train on; "
-            "`python -m fullconv.lib.tools.check` lists what was found"
+        flat = "no box is wider and higher than a pixel (COCO's bbox is x, y, width, height)"
+        why = flat if with_objects(entries) else data.why_no_objects()
+        raise DatasetError(
+            f"{data.name}: none of its {len(entries)} images has an object to train on: {why}. "
+            "`python -m fullconv.lib.tools.check --boxes` lists what was found"
         )
     return kept
 

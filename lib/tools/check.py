@@ -12,6 +12,7 @@ that can use the set. The exit status is 1 when something is wrong that bars a s
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from typing import Callable, Sequence
 
@@ -76,7 +77,8 @@ def check_all(sets: Sequence[Found], args: argparse.Namespace) -> int:
             as_read, problems = found, [Problem(found.dataset, str(error))]
         for line in findings.lines(problems, args.all):
             print(line)
-        if found.file and not args.fix and any(problem.fatal for problem in problems):
+        mended = found.image_set.endswith("_fixed")  # what --fix has left there it leaves again
+        if found.file and not (args.fix or mended) and any(problem.fatal for problem in problems):
             place = f"{found.path}/annotations/{found.image_set}_fixed.json"
             print(f"`python -m fullconv.lib.tools.check {found.file} --fix {place}` mends what has one right reading")
         print()
@@ -120,4 +122,6 @@ def _check_labels(found: Found, args: argparse.Namespace) -> tuple[Found, list[P
 
 
 if __name__ == "__main__":
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `check DIR | head` ends quietly, as other tools do
     sys.exit(main())

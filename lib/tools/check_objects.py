@@ -83,7 +83,7 @@ def check_coco(file: str, boxes: bool = False) -> Records:
 
 def check_objects_left(dataset: DetectionSet, entries: list[Entry], annotations: int | None) -> list[Problem]:
     """An error where no image has an object. annotations: of a COCO file, which may have none, as test sets do."""
-    if annotations == 0 or not entries or with_objects(entries):
+    if annotations == 0 or not entries or any(not flat_objects(entry).all() for entry in with_objects(entries)):
         return []
     text = "no object is left to train on: what is void, a crowd, outside of its image or has an area of 0 is not one"
     return [Problem(dataset.name, text)]
@@ -111,9 +111,19 @@ def _check_entry(entry: Entry) -> list[Problem]:
     if entry.masks is not None:
         empty = np.flatnonzero(~entry.read_masks().any(axis=(1, 2)))
         problems = [Problem(record, f"object {i} has a mask without pixels", fatal=False) for i in empty.tolist()]
+    for index in np.flatnonzero(flat_objects(entry)).tolist():
+        box = entry.boxes[index].tolist()
+        problems.append(Problem(record, f"object {index} has a box without width or height, {box}", fatal=False))
     if not len(entry.boxes):
         problems.append(Problem(record, "has no objects and is not trained on", fatal=False))
     return problems
+
+
+def flat_objects(entry: Entry) -> np.ndarray:
+    """(objects,) bool: the box has no width or height; where there are masks, they say what an object is."""
+    if entry.masks is not None:
+        return np.zeros(len(entry.boxes), bool)
+    return (entry.boxes[:, 2:] <= entry.boxes[:, :2]).any(axis=1)
 
 
 def report(dataset: DetectionSet, entries: list[Entry]) -> str:

@@ -12,7 +12,7 @@ from fullconv.lib.tools.data_forms import Found
 
 
 def config_lines(sets: Sequence[Found]) -> list[str]:
-    """A heading and the group `dataset` for each data set, its image sets dealt to training and testing."""
+    """The groups of a config that name each data set, its image sets dealt to training and testing."""
     groups: dict[str, list[Found]] = defaultdict(list)
     for found in sets:
         groups[repr((found.kind, found.dataset, found.path, found.options))].append(found)
@@ -26,14 +26,17 @@ def _group(group: list[Found]) -> list[str]:
     lines: dict[str, Any] = {"dataset": first.dataset, "dataset_path": first.path}
     lines.update(image_set=train, test_image_set=test)
     if first.kind == DETECTION:
+        sets = {"TRAIN": [train], "TEST": [test]}
+        boxes = {"DATA": {"dataset": first.dataset, "dataset_path": first.path}, "DATASETS": sets}
+        fcos = f"FCOS: {_yaml({**boxes, 'MODEL': {'FCOS': {'NUM_CLASSES': 0}}})}"
         if first.options.get("masks") is False:
-            return [f"{first.path}: for detection without masks; FCIS learns from masks"]
+            return [f"{first.path}: for detection without masks; FCIS learns from masks", fcos]
         lines["NUM_CLASSES"] = 0  # as many as the data has
-        return [f"FCIS: {_yaml(lines)}"]
+        return [f"FCIS: {_yaml({'dataset': lines})}", fcos]
     options = {key: value for key, value in first.options.items() if value}
     if "void" in options:
         options["void"] = ",".join(str(label) for label in options["void"])
-    return [f"FCN: {_yaml({**lines, **options})}"]
+    return [f"FCN: {_yaml({'dataset': {**lines, **options}})}"]
 
 
 def _prefer(names: Sequence[str], word: str, but: str) -> str:
@@ -42,6 +45,6 @@ def _prefer(names: Sequence[str], word: str, but: str) -> str:
     return next((name for name in with_word if but not in name), (with_word or list(names))[0])
 
 
-def _yaml(group: dict[str, Any]) -> str:
-    text = yaml.safe_dump({"dataset": group}, default_flow_style=True, sort_keys=False, width=10**6)
+def _yaml(groups: dict[str, Any]) -> str:
+    text = yaml.safe_dump(groups, default_flow_style=True, sort_keys=False, width=10**6)
     return text.strip()[1:-1]  # the braces of the outermost mapping

@@ -69,6 +69,7 @@ LOOKED_FOR = f"""\
   coco            annotations/*.json, *.json, <set>/{ROBOFLOW}, with images, categories and annotations
   PascalVOC, voc  ImageSets/Main/<set>.txt or ImageSets/Segmentation/<set>.txt, here or in VOC*/ or VOCdevkit/VOC*/,
                   with SegmentationObject/ or inst/ (PascalVOC), SegmentationClass/ or cls/ (both)
+  voc_xml         the same lists in ImageSets/Main, with Annotations/*.xml and JPEGImages/: boxes without masks
   sbd             <set>.txt, img/, cls/*.mat
   folder, camvid  images/<set>/ and labels/<set>/*.png, images/ and labels/*.png, or <set>.txt of `image label` lines,
                   with classes.txt, {" or ".join(PALETTE_FILES)}
@@ -127,6 +128,9 @@ def _voc_sets(root: str) -> list[Found]:
     if instances and classes and name.startswith("VOC"):
         for image_set in _lists(root, "ImageSets/Main", instances):
             found.append(Found(DETECTION, "PascalVOC", parent, f"{name[len('VOC') :]}_{image_set}"))
+    elif os.path.isdir(f"{root}/Annotations") and os.path.isdir(f"{root}/JPEGImages"):
+        for image_set in _lists(root, "ImageSets/Main", "Annotations"):
+            found.append(Found(DETECTION, "voc_xml", root, image_set, {"masks": False}))
     if classes:
         lists = _lists(root, "ImageSets/Segmentation", classes) or _lists(root, "ImageSets/Main", classes)
         found += [Found(SEGMENTATION, "voc", root, image_set) for image_set in lists]
@@ -136,7 +140,9 @@ def _voc_sets(root: str) -> list[Found]:
 def _lists(root: str, folder: str, maps: str) -> list[str]:
     """Names of the image lists in a folder most of whose images have a map; VOC's Main lists others, too."""
     names = []
-    present = {os.path.splitext(name)[0] for name in os.listdir(os.path.join(root, maps))}
+    folder_of_maps = os.path.join(root, maps)
+    files = glob(os.path.join(escape(folder_of_maps), "**", "*"), recursive=True)  # ids may have a folder
+    present = {os.path.splitext(os.path.relpath(file, folder_of_maps))[0] for file in files}
     for file in sorted(glob(os.path.join(escape(root), folder, "*.txt"))):
         rows = [line.split() for line in _text(file) if line.strip()]
         # Lists of two columns say of each image whether one class occurs in it.
@@ -208,8 +214,8 @@ def _hint(path: str) -> str:
     """What is there, but cannot be read as it is."""
     if glob(f"{escape(path)}/**/Annotations/*.xml", recursive=True):
         return (
-            " Annotations/*.xml holds boxes of PASCAL VOC without masks, which are not read: convert them to a COCO"
-            " json, for detection without masks."
+            " Annotations/*.xml holds boxes of PASCAL VOC: beside it images are wanted in JPEGImages/ and their names,"
+            " without ending, one per line, in ImageSets/Main/train.txt."
         )
     if os.path.isdir(f"{path}/SegmentationClass") and not os.path.isdir(f"{path}/ImageSets"):
         return " It is a VOC folder without lists: write ImageSets/Main/train.txt, one image name per line."

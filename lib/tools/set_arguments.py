@@ -56,7 +56,8 @@ def chosen(args: argparse.Namespace) -> list[Found]:
 def _named(args: argparse.Namespace, path: str) -> list[Found]:
     kinds = [kind for kind in READERS if args.dataset in READERS[kind]]
     places = [path or os.path.join(args.root_path, READERS[kind][args.dataset].folder) for kind in kinds]
-    sets = [Found(kind, args.dataset, place, args.image_set) for kind, place in zip(kinds, places)]
+    boxes = {"masks": False} if args.dataset == "voc_xml" else {}  # which holds no masks
+    sets = [Found(kind, args.dataset, place, args.image_set, boxes) for kind, place in zip(kinds, places)]
     return [_with_options(one, args) for one in sets]
 
 

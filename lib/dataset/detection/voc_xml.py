@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import os
+from glob import escape, glob
 from typing import List, Tuple
 
 import numpy as np
@@ -48,7 +49,7 @@ class VOCXml(DetectionSet):
         file = os.path.join(self.folder, "ImageSets", "Main", f"{self.list_name}.txt")
         if not os.path.isfile(file):
             raise DatasetError(f"image_set {image_set!r}: {file} does not exist: check dataset_path and the name")
-        with open(file, encoding="utf-8") as lines:
+        with open(file, encoding="utf-8-sig") as lines:
             ids = [line.split()[0] for line in lines if line.strip()]
         if not ids:
             raise DatasetError(f"{file}: no image id in it")
@@ -99,10 +100,9 @@ def _classes(folder: str, of_year: bool) -> List[str]:
     if of_year or os.path.isfile(os.path.join(folder, "classes.txt")):
         return read_object_classes(folder)
     annotations = os.path.join(folder, "Annotations")
-    files = sorted(os.listdir(annotations)) if os.path.isdir(annotations) else []
-    names = set()
-    for file in (file for file in files if file.endswith(".xml")):
-        names |= {_text(found, "name") for found in read_xml(os.path.join(annotations, file)).all("object")}
+    # Ids may have a folder, as `city/0001`.
+    files = sorted(glob(os.path.join(escape(annotations), "**", "*.xml"), recursive=True))
+    names = {_text(found, "name") for file in files for found in read_xml(file).all("object")}
     return sorted(names)
 
 

@@ -79,9 +79,10 @@ class Images:
             return name
         new = self.pictures.name_of(files[0], name, record["id"])
         if new is None:
+            source = self.pictures.source
             raise DatasetError(
                 f"{files[0]} is not found from {self.pictures.target.file}: write the new json into the folder of the "
-                f"images, for example as {self.pictures.source.path}/annotations/{self.pictures.source.image_set}.json"
+                f"images, for example as {source.path}/annotations/{source.image_set}_fixed.json"
             )
         if new != name:
             record["file_name"] = new

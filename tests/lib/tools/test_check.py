@@ -6,11 +6,16 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from easydict import EasyDict
 
 from fullconv.fcis import config as fcis_config
 from fullconv.fcis.data import training_set as fcis_set
 from fullconv.fcn import config as fcn_config
 from fullconv.fcn.data import training_set as fcn_set
+from fullconv.fcos import config as fcos_config
+from fullconv.fcos.data import training_entries as fcos_entries
+from fullconv.fcos.data import training_set as fcos_set
+from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.shapes import writer
 from fullconv.lib.tools.check import main
 
@@ -130,7 +135,7 @@ def test_nothing_recognised_says_what_was_looked_for(tmp_path, capsys):
     assert all(f"  {name}" in printed for name in ("coco", "PascalVOC, voc", "sbd", "folder, camvid", "nyud", "shapes"))
     write(tmp_path / "a" / "Annotations" / "1.xml", "<annotation/>")
     assert main([str(tmp_path)]) == 1
-    assert "boxes of PASCAL VOC without masks" in capsys.readouterr().out
+    assert "one per line, in ImageSets/Main/train.txt" in capsys.readouterr().out
     assert main([str(tmp_path / "gone")]) == 1
     assert "gone: no such file or folder" in capsys.readouterr().out
 
@@ -167,6 +172,45 @@ def test_boxes_alone_are_for_detection_without_masks(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "none of the 3 annotations has a segmentation" in printed and "FCIS: dataset" not in printed
     assert "for detection without masks; FCIS learns from masks" in printed and "3  cat" in printed
+
+
+def boxes_of_voc(root):
+    """A folder as labelling tools write it; its ids have a folder."""
+    picture(root / "JPEGImages" / "b" / "1.jpg")
+    box = "<xmin>5</xmin><ymin>5</ymin><xmax>15</xmax><ymax>15</ymax>"
+    size = f"<size><width>{W}</width><height>{H}</height><depth>3</depth></size>"
+    thing = f"<object><name>cat</name><bndbox>{box}</bndbox></object>"
+    write(root / "Annotations" / "b" / "1.xml", f"<annotation>{size}{thing}</annotation>")
+    write(root / "ImageSets" / "Main" / "train.txt", "\ufeffb/1\n")
+
+
+def test_boxes_of_voc_are_recognised_and_fcos_gets_its_lines(tmp_path, capsys):
+    boxes_of_voc(tmp_path)
+    for words in ([str(tmp_path)], [str(tmp_path), "--dataset", "voc_xml", "--image_set", "train"]):
+        assert main(words) == 0
+        printed = capsys.readouterr().out
+        assert "1  cat" in printed and "FCIS: dataset" not in printed
+        (line,) = [line for line in printed.splitlines() if line.startswith("FCOS: ")]
+        config = tmp_path / "own.yaml"
+        config.write_text(yaml.safe_dump(yaml.safe_load("{" + line[len("FCOS: ") :] + "}")))
+        assert len(fcos_set(fcos_config.load(str(config))).entries()) == 1
+    with pytest.raises(DatasetError, match="voc_train has boxes without masks, and FCIS learns from masks"):
+        group = {"dataset": "voc_xml", "dataset_path": str(tmp_path), "image_set": "train", "root_path": ""}
+        fcis_set(EasyDict(group, NUM_CLASSES=0))
+
+
+def test_boxes_without_extent_leave_nothing_to_train_on(tmp_path, capsys):
+    write(tmp_path / "annotations" / "train.json", coco(2, bbox=[0, 0, 0, 0]))
+    picture(tmp_path / "train" / "a.png")
+    assert main([str(tmp_path), "--boxes"]) == 1
+    printed = capsys.readouterr().out
+    assert "has a box without width or height, [0.0, 0.0, 0.0, 0.0]" in printed
+    assert "no object is left to train on" in printed
+    config = fcos_config.load(
+        None, {"DATA.dataset_path": str(tmp_path), "DATASETS.TRAIN": ["train"], "MODEL.FCOS.NUM_CLASSES": 0}
+    )
+    with pytest.raises(DatasetError, match="no box is wider and higher than a pixel"):
+        fcos_entries(fcos_set(config))
 
 
 def test_maps_that_are_all_void_leave_no_object(tmp_path, capsys):
