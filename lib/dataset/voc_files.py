@@ -12,11 +12,28 @@ from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.image import open_picture
 from fullconv.lib.dataset.lossless import check_format
 from fullconv.lib.dataset.mat_file import read_field
+from fullconv.lib.dataset.text_files import read_lines
 
 VOC_CLASSES = (
     "aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person"
     " pottedplant sheep sofa train tvmonitor"
 ).split()
+
+
+def read_image_ids(data_path: str, image_set: str) -> list[str]:
+    """The image ids of `<data_path>/ImageSets/Main/<image_set>.txt`, the first word of each line, with / where Windows
+    writes a backslash.
+
+    Raises DatasetError: missing, empty, or an id twice.
+    """
+    path = os.path.join(data_path, "ImageSets", "Main", image_set + ".txt")
+    ids = [line.split()[0].replace("\\", "/") for line in read_lines(path, "image list")]
+    if not ids:
+        raise DatasetError(f"{path}: the image list is empty: write one image id per line")
+    if len(set(ids)) != len(ids):
+        twice = next(i for i in ids if ids.count(i) > 1)
+        raise DatasetError(f"{path}: image id {twice} is listed twice: remove one")
+    return ids
 
 
 def read_labelmap(folder: str) -> Palette | None:

@@ -27,8 +27,7 @@ from fullconv.lib.dataset.detection.detection_set import DetectionSet
 from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.image import image_size
 from fullconv.lib.dataset.lossless import check_lossless
-from fullconv.lib.dataset.text_files import read_lines
-from fullconv.lib.dataset.voc_files import read_labelmap, read_map, read_object_classes
+from fullconv.lib.dataset.voc_files import read_image_ids, read_labelmap, read_map, read_object_classes
 from fullconv.lib.mask.instance_map import VOID, has_void, instance_ids, instance_masks, mask_boxes
 from fullconv.lib.mask.mask_cache import CachedMasks, cache_path
 from fullconv.lib.structures.entry import Entry
@@ -56,7 +55,7 @@ class PascalVOC(DetectionSet):
             raise DatasetError(f"image_set {image_set!r}: name it <year>_<list>, as in SDS_train or 2012_trainval")
         self.data_path, self.has_masks = os.path.join(path, "VOC" + year), masks
         self.palette = read_labelmap(self.data_path)
-        ids = _read_image_ids(self.data_path, self.image_set)
+        ids = read_image_ids(self.data_path, self.image_set)
         super().__init__(f"voc_{image_set}", [BACKGROUND, *read_object_classes(self.data_path)], ids, limit)
         self.cache_folder = os.path.join(root_path, "cache", "masks", f"voc_{year}")
 
@@ -142,17 +141,6 @@ def _check_void(instances: np.ndarray, classes: np.ndarray, path: str) -> None:
             f"{path}: 255 is void in a map of 8 bits, but its pixels are of class {found[0]} in the class map: number "
             "the objects of every image from 1 to 254, or save the map with 16 bits"
         )
-
-
-def _read_image_ids(data_path: str, image_set: str) -> list[str]:
-    path = os.path.join(data_path, "ImageSets", "Main", image_set + ".txt")
-    ids = [line.split()[0].replace("\\", "/") for line in read_lines(path, "image list")]
-    if not ids:
-        raise DatasetError(f"{path}: the image list is empty: write one image id per line")
-    if len(set(ids)) != len(ids):
-        twice = next(i for i in ids if ids.count(i) > 1)
-        raise DatasetError(f"{path}: image id {twice} is listed twice: remove one")
-    return ids
 
 
 def _file_digest(path: str) -> str:

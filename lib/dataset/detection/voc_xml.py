@@ -21,7 +21,7 @@ from fullconv.lib.dataset.background import BACKGROUND
 from fullconv.lib.dataset.detection.detection_set import DetectionSet
 from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.image import image_size
-from fullconv.lib.dataset.voc_files import read_object_classes
+from fullconv.lib.dataset.voc_files import read_image_ids, read_object_classes
 from fullconv.lib.dataset.xml_file import Element, read_xml
 from fullconv.lib.structures.entry import Entry
 
@@ -49,10 +49,7 @@ class VOCXml(DetectionSet):
         file = os.path.join(self.folder, "ImageSets", "Main", f"{self.list_name}.txt")
         if not os.path.isfile(file):
             raise DatasetError(f"image_set {image_set!r}: {file} does not exist: check dataset_path and the name")
-        with open(file, encoding="utf-8-sig") as lines:
-            ids = [line.split()[0] for line in lines if line.strip()]
-        if not ids:
-            raise DatasetError(f"{file}: no image id in it")
+        ids = read_image_ids(self.folder, self.list_name)
         super().__init__(f"voc_{image_set}", [BACKGROUND, *_classes(self.folder, of_year)], ids, limit)
         self._class_of = {name: number for number, name in enumerate(self.classes)}
 
