@@ -15,6 +15,7 @@ from easydict import EasyDict
 from fullconv.fcos.checks import check
 from fullconv.lib.experiment import config as base
 from fullconv.lib.experiment.command_line import TEST, Method, Option
+from fullconv.lib.experiment.default_group import add_run_keys
 from fullconv.lib.experiment.settings import Settings
 
 
@@ -188,11 +189,7 @@ def _run() -> EasyDict:
     group.devices = ""  # instead of gpus: "cpu", "cpu:2" (two devices on one processor), "gpu:0,1"
     group.kvstore = "device"  # local, device or dist_sync
     group.seed = 3  # of initial weights, data order, sizes and mirroring
-    group.loader_timeout = 30.0  # seconds after which an image that does not come ends the run; 0 waits for ever
-    group.bad_images = "fail"  # training images that cannot be read end the run; skip: leave them out
-    group.bad_images_limit = 0.001  # skip: share of the images that may be left out
-    group.tensorboard = False  # also write TensorBoard event files
-    group.checkpoint_keep = 0  # newest checkpoints to keep; 0 keeps all
+    add_run_keys(group)
     return group
 
 

@@ -21,12 +21,17 @@ def default_group(kvstore: str) -> EasyDict:
     # ours
     group.devices = ""  # instead of gpus: "cpu", "cpu:2" (two devices on one processor), "gpu:0,1"
     group.num_workers = 2  # threads that read images
+    add_run_keys(group)
+    return group
+
+
+def add_run_keys(group: EasyDict) -> None:
+    """The keys about images and files of a run that no original has, named as in Settings, added to a group."""
     group.loader_timeout = 30.0  # seconds after which an image that does not come ends the run; 0 waits for ever
     group.bad_images = "fail"  # training images that cannot be read end the run; skip: leave them out
     group.bad_images_limit = 0.001  # skip: share of the images that may be left out
     group.tensorboard = False  # also write TensorBoard event files
     group.checkpoint_keep = 0  # newest checkpoints to keep; 0 keeps all
-    return group
 
 
 def from_default_group(config: EasyDict) -> Settings:
