@@ -120,3 +120,10 @@ def test_masks_are_not_looked_at_and_other_results_are_refused():
         score(entries, [])
     with pytest.raises(EvaluationError, match="image a: results have class 7"):
         score(entries, [Detections([BOX], [0.9], [7])])
+
+
+def test_the_mean_of_ten_thresholds():
+    """20 x 20 pixels of which 20 x 14 are found: IoU 0.7, which five of the ten thresholds take."""
+    entries = [image([BOX], [1])]
+    result = score(entries, [Detections([[10, 10, 29, 23]], [0.9], [1])])
+    assert result["mAP@0.5"] == 1 and result["mAP@0.5:0.95"] == pytest.approx(0.5)
