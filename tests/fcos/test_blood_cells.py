@@ -44,7 +44,7 @@ def test_from_imagenet_weights_to_scores(monkeypatch, data_dir, cells, tmp_path)
         "DATA.dataset_path": cells,
         "MODEL.WEIGHT": weights,
         "MODEL.RESNETS.BACKBONE_OUT_CHANNELS": 32,
-        "INPUT.MIN_SIZE_RANGE_TRAIN": "[96, 96]",
+        "INPUT.MIN_SIZE_TRAIN": "[96]",
         "INPUT.MIN_SIZE_TEST": 96,
         "SOLVER.MAX_ITER": 2,
         "SOLVER.STEPS": "[2]",
