@@ -7,7 +7,7 @@ import math
 import sys
 import time
 from pathlib import Path
-from typing import Dict, Iterable, Iterator, List, Optional, Sequence, TextIO, Tuple, TypeVar
+from typing import Dict, Iterable, Iterator, List, Optional, Sequence, TextIO, Tuple, TypeVar, Union
 
 import mxnet as mx
 import numpy as np
@@ -114,19 +114,22 @@ def parser(demo: Demo, description: str) -> argparse.ArgumentParser:
     return options
 
 
-def found_or_best(found: Detections, thresh: float, classes: Sequence[str]) -> str:
-    """How many of each class have a score of at least `thresh`; where none has, which was best, and what shows it."""
+def found_or_best(found: Detections, thresh: Union[float, np.ndarray], classes: Sequence[str]) -> str:
+    """How many of each class have a score of at least `thresh`, one number or one per label; where none has, which was
+    best, and what shows it.
+    """
     labels = [classes[label] for label in found.above(thresh).best_first().labels]
     if labels:
         return ", ".join(f"{labels.count(name)} {name}" for name in dict.fromkeys(labels))
     best = found.best_first().select(np.arange(min(1, len(found))))
+    least = f"at least {'its class threshold' if isinstance(thresh, np.ndarray) else format(thresh, 'g')}"
     if not len(best):
-        return f"nothing with a score of at least {thresh:g}, nor with any"
+        return f"nothing with a score of {least}, nor with any"
     score = float(best.scores[0])
     digits = max(1, -math.floor(math.log10(max(score, 1e-9))))
     lower = math.floor(score * 10**digits) / 10**digits  # one significant digit, so that it is shown
     return (
-        f"nothing with a score of at least {thresh:g}; the best is {classes[best.labels[0]]} with {score:.3g}: "
+        f"nothing with a score of {least}; the best is {classes[best.labels[0]]} with {score:.3g}: "
         f"--thresh {lower:g} shows it"
     )
 
