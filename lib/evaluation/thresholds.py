@@ -75,8 +75,8 @@ def read_thresholds(path: str, classes: Sequence[str], default: float) -> np.nda
     found = [_of_class(scores, name) for name in classes]
     if not any(threshold is not None for threshold in found):
         raise ThresholdError(
-            f"{path}: has no threshold/<class> of {', '.join(classes[:3])}, ...: name the scores.json that testing this "
-            "model on a COCO data set wrote"
+            f"{path}: has no threshold/<class> of {', '.join(classes[:3])}, ...: name the scores.json that testing "
+            "this model on a COCO data set wrote"
         )
     return np.array([default if threshold is None else threshold for threshold in found])
 

@@ -35,15 +35,18 @@ class DetectionDemo(Demo):
     binary_thresh = 0.5
     """Probability from which a pixel belongs to a mask, where the method has masks."""
     detector: Detector
+    found: Detections
+    """What was shown of the last image."""
 
     def add_options(self, options: argparse.ArgumentParser) -> None:
         """Options of detection."""
-        help_text = f"least score to show, or a test's scores.json with one per class (default: {self.thresh:g})"
-        options.add_argument("--thresh", default=f"{self.thresh:g}", metavar="NUMBER|FILE", help=help_text)
+        help_text = f"least score to show, or a test's scores.json with one per class (default: MODEL-scores.json, else {self.thresh:g})"
+        options.add_argument("--thresh", default="", metavar="NUMBER|FILE", help=help_text)
 
     def name_classes(self, names: Dict[int, str], polygons: bool = False) -> None:
         """Take the class names, category id -> name. polygons: outlines instead of RLE in the json file."""
         self.classes = [BACKGROUND, *names.values()]
+        self.args.thresh = self.args.thresh or self.model.scores or f"{self.thresh:g}"
         self.least = self._least(self.args.thresh)
         self.file = CocoFile(names, polygons, self.binary_thresh)
 
@@ -59,7 +62,7 @@ class DetectionDemo(Demo):
         """Detections above the threshold, best first."""
         every, name = self.detector.detect(image), self.name(path)
         found = every.above(self.least).best_first()
-        words = found_or_best(every, self.least, self.classes)
+        self.found, words = found, found_or_best(every, self.least, self.classes)
         if self.args.json:  # or a camera would fill the memory
             self.file.add(name, (image.shape[0], image.shape[1]), found)
         drawn = draw_detections(image, found, self.classes, binary_thresh=self.binary_thresh)
