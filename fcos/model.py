@@ -55,10 +55,10 @@ class FCOS:
     """A model for programs, as the original's pip package has it.
 
     model_name: a file of weights, `.pth`, `.params` or `.safetensors`, a prefix of checkpoints, or a published model's
-    name, whose file is looked for in ./model. nms_thresh: IoU. cpu_only: not on the first GPU even where there is one. cfg: yaml file, by
-    default what training left beside the model, or the published one of its name. overrides: configuration keys and
-    values. thresholds: a test's `scores.json`, whose thresholds `detect` takes; by default `<model>-scores.json` beside the
-    model, if there is one.
+    name, whose file is looked for in ./model. nms_thresh: IoU. cpu_only: not on the first GPU even where there is one.
+    cfg: yaml file, by default what training left beside the model, or the published one of its name. overrides:
+    configuration keys and values. thresholds: a test's `scores.json`, whose thresholds `detect` takes; by default
+    `<model>-scores.json` beside the model, if there is one.
 
     Raises UsageError, ConfigError, CheckpointError, ThresholdError: the model or what belongs to it cannot be found or
     used.

@@ -1,4 +1,4 @@
-"""The published models by name: their settings, which are here, and their weights, which are looked for and not fetched.
+"""The published models by name: their settings, which are here, and their weights, which are looked for, not fetched.
 
 The original calls a model `fcos_R_50_FPN_1x` and its file `FCOS_R_50_FPN_1x.pth`.
 """

@@ -40,7 +40,8 @@ class DetectionDemo(Demo):
 
     def add_options(self, options: argparse.ArgumentParser) -> None:
         """Options of detection."""
-        help_text = f"least score to show, or a test's scores.json with one per class (default: MODEL-scores.json, else {self.thresh:g})"
+        usual = f"MODEL-scores.json, else {self.thresh:g}"
+        help_text = f"least score to show, or a test's scores.json with one per class (default: {usual})"
         options.add_argument("--thresh", default="", metavar="NUMBER|FILE", help=help_text)
 
     def name_classes(self, names: Dict[int, str], polygons: bool = False) -> None:
