@@ -20,7 +20,7 @@ from fullconv.lib.experiment.command_line import main
 CFG = "experiments/fcos/cfgs/coco_own_fcos.yaml"
 H, W = 64, 96
 SMALL = {
-    "MODEL.WEIGHT": "''",
+    "MODEL.WEIGHT": "",
     "MODEL.BACKBONE.CONV_BODY": "MNV2-FPN-RETINANET",
     "MODEL.BACKBONE.FREEZE_CONV_BODY_AT": 0,
     "MODEL.RESNETS.BACKBONE_OUT_CHANNELS": 32,
