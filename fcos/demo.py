@@ -2,7 +2,7 @@
 
     python fcos/demo.py photo.jpg folder/ --out output/demo --json detections.json
 
-Without --model the published FCOS_imprv_R_50_FPN_1x.pth is used, without images those in ./demo are taken.
+Without --model the published fcos_imprv_R_50_FPN_1x is looked for in ./model, without images those in ./demo are taken.
 Exit code: 0, all images done; 1, some could not be read; 2, no model, no image, or results cannot be written.
 """
 
@@ -21,29 +21,27 @@ import numpy as np  # noqa: E402
 from fullconv.fcos import config as fcos_config  # noqa: E402
 from fullconv.fcos.model import class_names, load_detectors  # noqa: E402
 from fullconv.fcos.preprocess import check_size  # noqa: E402
+from fullconv.fcos.published import find, settings  # noqa: E402
 from fullconv.lib.experiment import demo  # noqa: E402
 from fullconv.lib.experiment.config import parse_overrides  # noqa: E402
 from fullconv.lib.experiment.detection_demo import DetectionDemo  # noqa: E402
-
-PUBLISHED_CFG = ROOT / "experiments" / "fcos" / "cfgs" / "fcos_imprv_R_50_FPN_1x.yaml"
-ADVICE = """\
-  get one:   put the published FCOS_imprv_R_50_FPN_1x.pth into model/ (experiments/fcos/README.md, Weights)
-  train one: python experiments/fcos/fcos_end2end_train_test.py --cfg experiments/fcos/cfgs/shapes_fcos.yaml
-  then:      python fcos/demo.py IMAGE --model output/fcos/shapes/shapes_fcos/train/model"""
+from fullconv.lib.experiment.model_file import ModelFile  # noqa: E402
 
 
 class FCOSDemo(DetectionDemo):
     """Objects with their boxes."""
 
     title = "FCOS demo"
-    default_model = "model/FCOS_imprv_R_50_FPN_1x.pth"
-    endings = (".params", ".pth", ".safetensors")
-    advice = ADVICE
+    default_model = "fcos_imprv_R_50_FPN_1x"
+
+    def find(self) -> ModelFile:
+        """As all demos do, and by the names of the published models."""
+        return find(self.args.model, self.args.epoch)
 
     def load(self, paths: Sequence[Path]) -> None:
         """The network with its weights, and its class names."""
         args, model = self.args, self.model
-        self.config = fcos_config.load(args.cfg or model.config or str(PUBLISHED_CFG), parse_overrides(args.set))
+        self.config = fcos_config.load(args.cfg or settings(model), parse_overrides(args.set))
         names = class_names(model.path, model.prefix)
         self.name_classes(names)
         (detector,) = load_detectors(self.config, model.path, len(names) + 1, [self.context()])

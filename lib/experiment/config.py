@@ -29,6 +29,7 @@ import numpy as np
 import yaml
 from easydict import EasyDict
 
+from fullconv.lib.experiment.method_of import wrong_method
 from fullconv.lib.utils import atomic
 
 Overrides = Union[Mapping[str, Any], Iterable[Any]]
@@ -60,6 +61,7 @@ def load(
     path: Optional[str] = None,
     overrides: Overrides = (),
     check: Optional[Check] = None,
+    method: str = "",
 ) -> EasyDict:
     """Resolve a configuration.
 
@@ -69,15 +71,20 @@ def load(
         overrides: laid over both: a mapping of dotted keys, (key, value) pairs, or words as typed.
         check: called with the result and the set of dotted keys that were given; it may fill in derived
             values and raises `ConfigError` for values that do not fit together.
+        method: whose configuration it is, to recognise files of other methods.
 
     Raises:
-        ConfigError: unknown key (names the nearest known one), wrong type, or a file that is not yaml.
+        ConfigError: unknown key (names the nearest known one), wrong type, a file that is not yaml, or one of another
+            method.
         FileNotFoundError: no file at `path`.
     """
     config = EasyDict(copy.deepcopy(dict(defaults)))
     given: Set[str] = set()
-    if path is not None:
-        _merge(config, _read_yaml(path), path, given)
+    content = {} if path is None else _read_yaml(path)
+    other = wrong_method(content, method)
+    if method and other is not None:
+        raise ConfigError(f"{path}: {other}")
+    _merge(config, content, str(path), given)
     for key, value in _pairs(overrides):
         _merge(config, _nested(key, value), "command line", given)
     if check is not None:
@@ -88,14 +95,16 @@ def load(
     return config
 
 
-def loader(defaults: Callable[[], EasyDict], check: Optional[Check] = None) -> Callable[..., EasyDict]:
+def loader(
+    defaults: Callable[[], EasyDict], check: Optional[Check] = None, method: str = ""
+) -> Callable[..., EasyDict]:
     """The `load(path=None, overrides=())` of a method: its defaults, the yaml at `path`, then `overrides`, checked.
 
-    defaults: makes a fresh copy of every key. check: see `load`, whose errors this one's are.
+    defaults: makes a fresh copy of every key. check, method: see `load`, whose errors this one's are.
     """
 
     def load_method(path: Optional[str] = None, overrides: Overrides = ()) -> EasyDict:
-        return load(defaults(), path, overrides, check)
+        return load(defaults(), path, overrides, check, method)
 
     return load_method
 

@@ -8,7 +8,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Union
 
 import numpy as np
 
@@ -59,9 +59,9 @@ class Detections:
         masks = None if self.masks is None else self.masks[rows]
         return Detections(self.boxes[rows], self.scores[rows], self.labels[rows], masks)
 
-    def above(self, thresh: float) -> Detections:
-        """Those with a score of at least `thresh`."""
-        return self.select(self.scores >= thresh)
+    def above(self, thresh: Union[float, np.ndarray]) -> Detections:
+        """Those with a score of at least `thresh`, one number or one per label, the first label 0's."""
+        return self.select(self.scores >= (thresh[self.labels] if isinstance(thresh, np.ndarray) else thresh))
 
     def best_first(self) -> Detections:
         """In descending order of score; equal scores keep their order."""

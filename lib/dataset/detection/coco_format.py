@@ -6,6 +6,7 @@ Every complaint names the record, the field and what is wrong with it.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any, Callable, Iterable
 
 from fullconv.lib.dataset.detection.box_and_mask import mask_box
@@ -50,6 +51,22 @@ def find_problems(data: dict[str, Any], masks: bool = True) -> list[Problem]:
         "annotation", data["annotations"], lambda record: _annotation_problems(record, sizes, categories, masks)
     )
     return problems + found + find_box_problems(_sound(data["annotations"], found, sizes), sizes, masks)
+
+
+def find_contradictions(data: dict[str, Any]) -> list[Problem]:
+    """Boxes of a sound file that are not those of their masks, for who learns the boxes alone.
+
+    They bar the set only where most are written in another form: single masks may be what is wrong.
+    """
+    sizes = {image["id"]: (image["height"], image["width"]) for image in data["images"]}
+    categories = {category["id"] for category in data["categories"]}
+    unusable = _check_list(
+        "annotation", data["annotations"], lambda record: _annotation_problems(record, sizes, categories, True)
+    )
+    with_masks = _sound(data["annotations"], unusable, sizes)
+    found = [p for p in find_box_problems(with_masks, sizes, True) if p.text.startswith("field 'bbox'")]
+    most = 2 * sum(problem.fatal for problem in found) > len(with_masks)
+    return [replace(problem, fatal=problem.fatal and most) for problem in found]
 
 
 def _name_problems(data: dict[str, Any]) -> Iterable[Problem]:
