@@ -16,7 +16,7 @@ from setuptools.command.build import build
 from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).resolve().parent
-FOLDERS = ("lib", "fcis", "fcn", "fcos", "operator_cxx")
+FOLDERS = ("lib", "fcis", "fcn", "fcos", "instancefcn", "operator_cxx")
 PACKAGES = find_packages(include=[pattern for folder in FOLDERS for pattern in (folder, f"{folder}.*")])
 # Demos and classes for programs take a published model's settings from there.
 SETTINGS = [f"experiments.{path.parent.name}.cfgs" for path in sorted(ROOT.glob("experiments/*/cfgs"))]
