@@ -51,7 +51,7 @@ class Report:
 
 def run(reader: Reader, folder: Path, count: int, seconds: float = 1e9, keep: Optional[Path] = None) -> Report:
     """Read `count` damaged files, or as many as take `seconds` of processor. keep: folder for those with a fault."""
-    report, began = Report(reader.name), _processor_time()
+    report = Report(reader.name)
     seeds = reader.seeds()
     contents = [seed.content for seed in seeds]
     for seed in seeds[: 1 if count < len(seeds) else None]:
@@ -60,6 +60,7 @@ def run(reader: Reader, folder: Path, count: int, seconds: float = 1e9, keep: Op
         path.write_bytes(seed.wrap(seed.content))
         with contextlib.suppress(*reader.errors):
             reader.read(path)
+    began = _processor_time()
     while report.files < count and _processor_time() < began + seconds:
         _child(reader, seeds, contents, folder, report, count, began + seconds - _processor_time(), keep)
     return report

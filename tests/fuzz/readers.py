@@ -150,11 +150,17 @@ def _read_xml(path: Path) -> Any:
     return VOCXml("a", str(folder)).entries()
 
 
+def _code() -> Dict[str, Any]:
+    from fullconv.lib.mask.encode import encode_mask
+
+    return encode_mask(LABELS == 1)
+
+
 def _cocos() -> List[Seed]:
     segmentations = [
         [[2, 3, 20.5, 3, 20, 9, 2, 9], [1, 1, 3, 1, 3, 3]],
         {"size": [H, W], "counts": [100, 20, 840]},
-        {"size": [H, W], "counts": "T3d0\\Z1"},
+        _code(),
     ]
     records = [
         {"id": n + 1, "image_id": 7, "category_id": 1 + n % 2, "bbox": [2, 3, 19, 7], "area": 120, "iscrowd": n // 2}
@@ -184,7 +190,7 @@ def _read_coco(path: Path) -> Any:
 
 
 def _codes() -> List[Seed]:
-    codes = [{"size": [H, W], "counts": [100, 20, 840]}, {"size": [H, W], "counts": "T3d0\\Z1"}]
+    codes = [{"size": [H, W], "counts": [100, 20, 840]}, _code()]
     return [Seed(json.dumps(code).encode(), ".json") for code in codes]
 
 
