@@ -30,6 +30,7 @@ import yaml
 from easydict import EasyDict
 
 from fullconv.lib.experiment.method_of import wrong_method
+from fullconv.lib.experiment.yaml_text import read_yaml
 from fullconv.lib.utils import atomic
 
 Overrides = Union[Mapping[str, Any], Iterable[Any]]
@@ -192,7 +193,7 @@ def _read_yaml(path: str) -> Dict[str, Any]:
         raise FileNotFoundError(f"{path}: no such file; configurations are in experiments/<method>/cfgs/")
     try:
         with open(path, encoding="utf-8") as file:
-            content = yaml.safe_load(file)
+            content = read_yaml(file.read())
     except _YAML_ERRORS as error:
         raise ConfigError(f"{path}: not a yaml file: {str(error)[:500]}") from None
     if content is None:
@@ -286,7 +287,7 @@ def _from_text(text: str, default: Any) -> Any:
     if isinstance(default, (list, tuple, np.ndarray)) and "," in text and not text.lstrip().startswith("["):
         text = f"[{text}]"
     try:
-        return yaml.safe_load(text)
+        return read_yaml(text)
     except _YAML_ERRORS:
         raise ConfigError(f"cannot read {text!r}") from None
 

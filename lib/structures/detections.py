@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tokenize
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Union
 
 import numpy as np
+
+_DAMAGE = (SyntaxError, tokenize.TokenError, NotImplementedError, RuntimeError, MemoryError, RecursionError)
+"""What numpy and zipfile let through of damaged headers besides errors of values and of reading."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +161,7 @@ def load_detections(path: Path, key: Dict[str, Any]) -> Optional[List[Detections
             masks = file["masks"] if "masks" in file.files else None
             found = Detections(file["boxes"], file["scores"], file["labels"], masks)
             return _split(found, file["counts"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, *_DAMAGE):
         return None
 
 

@@ -18,10 +18,17 @@ from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.dataset.image import max_pixels
 from fullconv.lib.dataset.text_files import read_text
 
+MAX_SHORT, LEAST_LETTERS = 200_000, 12
+"""Objects and lists that a file may have besides one for so many letters. An annotation with its mask takes four
+and some 120 letters; one that is empty takes up to 200 bytes of memory."""
+MAX_PROBLEMS = 10_000
+
 
 def read_json(path: str) -> dict[str, Any]:
     """The object in an annotation file, its records unchecked. Raises DatasetError naming the file."""
     text = read_text(path, "annotation file")
+    if text.count("{") + text.count("[") > MAX_SHORT + len(text) // LEAST_LETTERS:
+        raise DatasetError(f"{path}: nearly nothing but brackets, which takes much memory: export it again")
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -106,6 +113,8 @@ def _check_list(kind: str, records: list[Any], check: Callable[[Any], Iterable[t
             problems.append(Problem(f"{kind} {key}", f"id {key} is used twice: give each {kind} its own"))
         seen.add(key)
         problems += [Problem(f"{kind} {key}", text, fatal) for text, fatal in check(record)]
+        if len(problems) > MAX_PROBLEMS:
+            return [*problems, Problem(f"{kind} number {index}", "is the last that was looked at: too many are wrong")]
     return problems
 
 
