@@ -29,7 +29,14 @@ LIBRARY = ROOT / "lib" / "operators" / "libfullconv.so"
 # then agree to the last bit.
 CXX_FLAGS = ["-O3", "-ffp-contract=off", "-fopenmp", "-fPIC", "-fvisibility=hidden", "-std=c++17"]
 CXX_WARNINGS = ["-Wall", "-Wno-unknown-pragmas", "-Wno-address"]
-ASAN_FLAGS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer", "-g1"]
+# -O1, the last of several, is what the sanitizers advise, and compiles in half the time.
+ASAN_FLAGS = [
+    "-O1",
+    "-fsanitize=address,undefined",
+    "-fno-sanitize-recover=undefined",
+    "-fno-omit-frame-pointer",
+    "-g1",
+]
 NVCC_FLAGS = ["-O3", "-std=c++17", "-fmad=false", "-cudart", "static", "-Xcompiler", "-fPIC,-fvisibility=hidden"]
 # Native code for the GPUs people have; the newest of these also as PTX, for those still to come.
 CUDA_ARCHITECTURES = ["75", "80", "86", "89", "90"]

@@ -13,6 +13,8 @@ from typing import Any, Dict, List, Optional, Sequence, Union
 
 import numpy as np
 
+from fullconv.lib.utils import atomic
+
 _DAMAGE = (SyntaxError, tokenize.TokenError, NotImplementedError, RuntimeError, MemoryError, RecursionError)
 """What numpy and zipfile let through of damaged headers besides errors of values and of reading."""
 
@@ -140,16 +142,7 @@ def save_detections(path: Path, key: Dict[str, Any], detections: Sequence[Detect
     }
     if found.masks is not None:
         arrays["masks"] = found.masks
-    # Not utils.atomic: an archive is written with seeking back, which a checksum taken on the way cannot follow.
-    temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
-    try:
-        with open(temporary, "wb") as file:
-            np.savez_compressed(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    atomic.write_npz(str(path), arrays, compressed=True)
 
 
 def load_detections(path: Path, key: Dict[str, Any]) -> Optional[List[Detections]]:

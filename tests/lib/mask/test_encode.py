@@ -17,11 +17,11 @@ def iou(a, b):
 
 @pytest.fixture(scope="module")
 def real_masks(data_dir):
-    """Up to 300 masks with their boxes."""
+    """Masks with their boxes, some hundred."""
     annotations = json.loads((data_dir / "coco128" / "annotations" / "instances_train2017.json").read_text())
     sizes = {image["id"]: (image["height"], image["width"]) for image in annotations["images"]}
     masks = []
-    for annotation in annotations["annotations"][:300]:
+    for annotation in annotations["annotations"]:
         mask = segmentation_to_mask(annotation["segmentation"], *sizes[annotation["image_id"]])
         if mask.any():
             ys, xs = np.where(mask)
@@ -30,14 +30,23 @@ def real_masks(data_dir):
     return masks
 
 
-def test_network_resolution_round_trip(real_masks):
-    """Rasterise, shrink to 21 x 21 as the network predicts it, paste back."""
+def round_trip(real_masks, size, target=lambda small: small):
+    """Mean IoU of masks cut out, shrunk as mask targets are, made a `target`, and pasted back as results are."""
+    assert len(real_masks) >= 100
     overlaps = []
     for mask, (x1, y1, x2, y2) in real_masks:
         crop = mask[y1 : y2 + 1, x1 : x2 + 1].astype(np.float32)
-        small = cv2.resize(crop, (21, 21), interpolation=cv2.INTER_AREA)
-        overlaps.append(iou(paste_mask(small, np.array([x1, y1, x2, y2]), *mask.shape, threshold=0.5), mask))
-    assert np.mean(overlaps) > 0.94
+        small = target(cv2.resize(crop, (size, size))).astype(np.float32)
+        overlaps.append(iou(paste_mask(small, np.array([x1, y1, x2, y2]), *mask.shape), mask))
+    return np.mean(overlaps)
+
+
+def test_network_resolution_round_trip(real_masks):
+    """At 21 x 21, the published size. Targets are 0 or 1, which costs a little; so much of a mask a network that has
+    learned all by heart gets right."""
+    assert round_trip(real_masks, 21) >= 0.95
+    assert round_trip(real_masks, 21, lambda small: small >= 0.4) >= 0.93
+    assert round_trip(real_masks, 28, lambda small: small >= 0.4) >= 0.95
 
 
 def test_full_resolution_round_trip(real_masks):
