@@ -121,7 +121,7 @@ def windowed(random: np.random.RandomState, height: int, width: int) -> Arrays:
 
 CASES = {
     "assemble": Case(lambda x, aux: assemble(x, aux, 2, 3)[0], windowed),
-    "assemble_dense": Case(lambda x: assemble_dense(x, 2, 5, "floor")[0], mapped),
+    "assemble dense": Case(lambda x: assemble_dense(x, 2, 5, "floor")[0], mapped),
     "psroi_pooling": Case(lambda x, aux: psroi_pooling(x, aux, 0.25, 2, 3, 2), pooled),
     "ChannelOperator max": Case(lambda x: group_max(x, 4), grouped),
     "ChannelOperator label": Case(lambda x, aux: group_pick(x, aux, 4), label_picked),
