@@ -29,7 +29,7 @@ LIBRARY = ROOT / "lib" / "operators" / "libfullconv.so"
 # then agree to the last bit.
 CXX_FLAGS = ["-O3", "-ffp-contract=off", "-fopenmp", "-fPIC", "-fvisibility=hidden", "-std=c++17"]
 CXX_WARNINGS = ["-Wall", "-Wno-unknown-pragmas", "-Wno-address"]
-# -O1, the last of several, is what the sanitizers advise, and compiles in half the time.
+# -O1, the last of several, is what the sanitizers advise.
 ASAN_FLAGS = [
     "-O1",
     "-fsanitize=address,undefined",
