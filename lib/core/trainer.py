@@ -66,6 +66,8 @@ class Trainer:
         self.pools = [ExecutorPool(symbol, ctx, largest, grad_req, executor_limit) for ctx in contexts]
         self.world = join(kvstore)
         self.store = mx.kv.create("device" if kvstore == MPI else kvstore) if len(contexts) > 1 else None
+        for key, name in enumerate(self.learned if self.store is not None else ()):
+            self.store.init(key, self.pools[0].grads[name].zeros_like())
         self.buckets = Buckets(self.world, {n: self.pools[0].params[n].shape for n in self.learned})
         if average:
             rescale_grad /= self.batches_per_update
@@ -103,9 +105,6 @@ class Trainer:
     def set_params(self, arg_params: Arrays, aux_params: Arrays) -> None:
         """Copy parameters to every device; names the network does not have are skipped."""
         self._copy_to_devices(arg_params, aux_params)
-        if self.store is not None:
-            for key, name in enumerate(self.learned):
-                self.store.init(key, self.pools[0].grads[name].zeros_like())
 
     def _copy_to_devices(self, args: Arrays, aux: Arrays) -> None:
         for pool in self.pools:

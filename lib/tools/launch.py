@@ -20,7 +20,8 @@ import socket
 import subprocess
 import sys
 import time
-from typing import Dict, List, Mapping, Optional, Sequence
+from pathlib import Path
+from typing import Dict, List, Mapping, Optional, Sequence, Set
 
 from fullconv.lib.environment import physical_cores
 
@@ -84,7 +85,7 @@ class Board:
             value = self.values.get(key, "unknown")
             say(child, f"cmd=get_result rc={0 if found else -1} msg={'success' if found else 'no_key'} value={value}")
         elif command == "abort":
-            child.process.wait(FAREWELL)
+            child.begun = True  # it ends by itself now
         elif command in self.constants():
             child.begun = True
             child.finalized = command == "finalize"
@@ -160,7 +161,8 @@ def wait(children: Sequence[Child], seconds: float) -> None:
 
 
 def end(children: Sequence[Child]) -> None:
-    """End those that still run."""
+    """End those that still run; the shared memory that they could not give back goes too."""
+    memory = {path for child in children for path in shared_memory(child.process.pid)}
     for child in children:
         child.process.terminate()
     wait(children, FAREWELL)
@@ -168,6 +170,17 @@ def end(children: Sequence[Child]) -> None:
         child.process.kill()
         child.process.wait()
         child.socket.close()
+    for path in memory:
+        path.unlink(missing_ok=True)
+
+
+def shared_memory(pid: int) -> Set[Path]:
+    """Files of MPICH's that a running process shares with the others; none where the system does not tell."""
+    try:
+        lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    except OSError:
+        return set()
+    return {Path(line.split()[-1]) for line in lines if "/dev/shm/mpich_shm_" in line and line.split()[-1][0] == "/"}
 
 
 def main(argv: Optional[List[str]] = None) -> int:
