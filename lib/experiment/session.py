@@ -92,10 +92,9 @@ class Session:
         raise NotImplementedError
 
     def start(self) -> None:
-        """The weights that training starts from, in all processes."""
+        """The weights that training starts from, in the first process; `fit` gives them to the others."""
         if self.world.first:
             self.start_weights()
-        self.trainer.share()
 
     def run(self, resume: bool) -> None:
         """Train to the end, from the start weights or the newest checkpoint."""
@@ -117,9 +116,7 @@ class Session:
 
         Raises CheckpointError: nothing to resume from, or arrays that do not fit the network.
         """
-        found = self.world.of_first(lambda: self._load_state(epoch))
-        self.trainer.share()
-        return found
+        return self.world.of_first(lambda: self._load_state(epoch))
 
     def _load_state(self, epoch: Optional[int]) -> int:
         state = checkpoint.load_state(str(self.prefix), epoch)
@@ -230,6 +227,7 @@ class Session:
         metrics.world = self.world
         amounts = {"images per update": images_per_update, "updates per epoch": per_epoch}
         self.check_agreement(amounts)
+        self.trainer.share()
         parts = (
             self.trainer,
             self.loader,
@@ -254,6 +252,8 @@ class Session:
         """Raise ValueError, in every process, where one has other settings or data than the first: gradients would be
         summed that do not belong together.
         """
+        if self.world.size == 1:
+            return
         mine = {**run_folder.determining(self.config, self.settings), **amounts, "images": self.loader.fingerprint()}
         texts = self.world.texts(json.dumps(mine, sort_keys=True, default=str))
         first, names = json.loads(texts[0]), self.world.texts(str(self.world))
