@@ -16,10 +16,12 @@ import sys
 import threading
 import time
 import traceback
-from typing import Any, Callable, Dict, Iterator, List, Mapping, NoReturn, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, NoReturn, Tuple
 
-import mxnet as mx
 import numpy as np
+
+if TYPE_CHECKING:  # it takes seconds to load, and who waits for the others has no need of it
+    import mxnet as mx
 
 MPI = "mpi"
 """The `kvstore` of a configuration that means this."""
@@ -42,7 +44,8 @@ class World:
 
     def __init__(self, comm: Any = None) -> None:
         self.comm = comm
-        self.rank, self.size = (comm.Get_rank(), comm.Get_size()) if comm is not None else (0, 1)
+        self.rank: int = comm.Get_rank() if comm is not None else 0
+        self.size: int = comm.Get_size() if comm is not None else 1
         self.first = self.rank == 0
 
     def __str__(self) -> str:

@@ -65,9 +65,11 @@ class Trainer:
         grad_req = dict.fromkeys(self.learned, "write" if accumulate == 1 else "add")
         self.pools = [ExecutorPool(symbol, ctx, largest, grad_req, executor_limit) for ctx in contexts]
         self.world = join(kvstore)
-        self.store = mx.kv.create("device" if kvstore == MPI else kvstore) if len(contexts) > 1 else None
-        for key, name in enumerate(self.learned if self.store is not None else ()):
-            self.store.init(key, self.pools[0].grads[name].zeros_like())
+        self.store = None
+        if len(contexts) > 1:
+            self.store = mx.kv.create("device" if kvstore == MPI else kvstore)
+            for key, name in enumerate(self.learned):
+                self.store.init(key, self.pools[0].grads[name].zeros_like())
         self.buckets = Buckets(self.world, {n: self.pools[0].params[n].shape for n in self.learned})
         if average:
             rescale_grad /= self.batches_per_update

@@ -20,7 +20,6 @@ ROOT = Path(__file__).resolve().parents[3]
 PRELUDE = """
 import hashlib, os, sys, time
 import numpy as np
-import mxnet as mx
 from fullconv.lib.core.distributed import BUCKET, Buckets, join, share_arrays
 world = join("mpi")
 """
@@ -47,8 +46,11 @@ def start(code, processes=2):
     return subprocess.Popen(launch, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True)
 
 
-def finish(process, seconds=120):
-    out, errors = process.communicate(timeout=seconds)
+def finish(process, seconds=300):
+    try:
+        out, errors = process.communicate(timeout=seconds)
+    finally:
+        process.kill()  # the others end with it
     return process.returncode, out, errors
 
 
@@ -83,6 +85,7 @@ def gone(pid, seconds=30.0):
 # ---------------------------------------------------------------------------------------------------- together
 
 SUMS = """
+import mxnet as mx
 rank, size = world.rank, world.size
 assert size == 3 and world.first == (rank == 0)
 numbers = np.arange(5, dtype=np.float32) * (rank + 1)
