@@ -33,7 +33,9 @@ FAREWELL = 5.0
 
 
 class Child:
-    """One process and our end of its socket pair. finalized: whether it has said that it is through with MPI."""
+    """One process and our end of its socket pair. finalized: whether it has said that it is through with MPI. status:
+    what it has said that it will end with, which MPICH does not always do itself.
+    """
 
     def __init__(self, command: Sequence[str], rank: int, size: int, environment: Mapping[str, str]) -> None:
         ours, theirs = socket.socketpair()
@@ -43,10 +45,16 @@ class Child:
         self.rank, self.socket = rank, ours
         self.text = ours.makefile("rw", newline="\n")
         self.begun = self.finalized = False
+        self.status = 0
+
+    def code(self) -> Optional[int]:
+        """Exit status, negative for a signal; None while it runs."""
+        code = self.process.poll()
+        return code if code is None or code < 0 else self.status or code
 
     def fault(self) -> str:
         """How it ended where it should not have; "" for one that runs or ended well."""
-        code = self.process.poll()
+        code = self.code()
         if code is None or (code == 0 and self.finalized >= self.begun):
             return ""
         how = "ended before the others were done" if code == 0 else f"ended with exit status {code}"
@@ -85,7 +93,7 @@ class Board:
             value = self.values.get(key, "unknown")
             say(child, f"cmd=get_result rc={0 if found else -1} msg={'success' if found else 'no_key'} value={value}")
         elif command == "abort":
-            child.begun = True  # it ends by itself now
+            child.begun, child.status = True, int(words.get("exitcode", 1))  # it ends by itself now
         elif command in self.constants():
             child.begun = True
             child.finalized = command == "finalize"
@@ -144,7 +152,7 @@ def run(command: Sequence[str], processes: int) -> int:
     except (ValueError, OSError) as error:
         fault = str(error)
     finally:
-        codes = [child.process.poll() for child in children]
+        codes = [child.code() for child in children]
         end(children)
     fault = fault or next(filter(None, (child.fault() for child in children)), "")
     if fault:
