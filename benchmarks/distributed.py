@@ -25,7 +25,6 @@ sys.path[:0] = [str(ROOT)]
 
 SERVER = "dist_sync"
 SHARED = "mpi"
-TURNS = 3
 
 
 def resnet50_shapes() -> Dict[str, Tuple[int, ...]]:
@@ -170,6 +169,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--inside", choices=(SERVER, SHARED, "train", "train_after"), help="be one of the processes")
     parser.add_argument("--updates", type=int, default=20, help="of each training")
+    parser.add_argument("--turns", type=int, default=3, help="of all measurements")
     args = parser.parse_args()
     if args.inside == SERVER:
         print(reduce_by_server(), flush=True)
@@ -178,17 +178,17 @@ def main() -> None:
     elif args.inside:
         print(images_per_second(args.updates, args.inside == "train"), flush=True)
     else:
-        compare(args.updates)
+        compare(args.updates, args.turns)
 
 
-def compare(updates: int) -> None:
+def compare(updates: int, turns: int) -> None:
     """All measurements, in turn."""
     from benchmarks.timing import machine
 
     print(f"{machine()}, load {os.getloadavg()[0]:.1f}", flush=True)
     found: Dict[str, List[float]] = {}
     numbers = ("--updates", str(updates))
-    for _ in range(TURNS):
+    for _ in range(turns):
         for name, measure in {
             "images/s, 1 process": lambda: by_launcher(1, "--inside", "train", *numbers),
             "images/s, 2 processes": lambda: by_launcher(2, "--inside", "train", *numbers),

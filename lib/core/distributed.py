@@ -30,7 +30,10 @@ GRACE = 3.0
 """Seconds that a process which fails leaves the first one to say what it knows, before it ends all."""
 
 NAP = 0.05
-"""Seconds between two looks at whether the others are done; MPI's own waiting takes a whole core."""
+"""Seconds between two looks at whether the others are there at most; MPI's own waiting takes a whole core."""
+
+NAP_SHARE = 0.1
+"""A nap's share of the waiting so far: little is lost where the others come soon."""
 
 BUCKET = 2**20
 """Numbers in one message. Smaller ones cost latency, larger ones leave the processor's cache."""
@@ -68,6 +71,7 @@ class World:
     def of_first(self, ask: Callable[[], int]) -> int:
         """The answer of the first process, which alone is asked. All processes."""
         answer = np.array([int(ask()) if self.first else 0], np.int64)
+        self.rest()
         self.share(answer)
         return int(answer[0])
 
@@ -76,6 +80,7 @@ class World:
         own = np.frombuffer(mine.encode(), np.uint8)
         length = np.zeros(self.size, np.int64)
         length[self.rank] = len(own)
+        self.rest()
         self.sum(length)
         ends = np.cumsum(length)
         everything = np.zeros(int(ends[-1]), np.uint8)
@@ -86,9 +91,9 @@ class World:
     def rest(self) -> None:
         """Wait, without using a core, until all processes are here. All processes."""
         if self.size > 1:
-            request = self.comm.Ibarrier()
+            request, began = self.comm.Ibarrier(), time.monotonic()
             while not request.Test():
-                time.sleep(NAP)
+                time.sleep(min(NAP, NAP_SHARE * (time.monotonic() - began)))
 
     # ------------------------------------------------------------------------------------------------- the end
 
@@ -208,12 +213,14 @@ class Buckets:
 
     def sum(self, arrays: Mapping[str, mx.nd.NDArray]) -> None:
         """Replace float32 arrays by their sums over the processes. All processes."""
-        for group in self.groups:
+        for number, group in enumerate(self.groups):
             message = self.buffer[: sum(group.values())]
             ends = np.cumsum(list(group.values()))
             places = dict(zip(group, np.split(message, ends[:-1])))
             for name, place in places.items():
                 place[:] = arrays[name].asnumpy().reshape(-1)
+            if number == 0:
+                self.world.rest()
             for begin in range(0, len(message), BUCKET):
                 self.world.sum(message[begin : begin + BUCKET])
             for name, place in places.items():
