@@ -12,12 +12,12 @@ from typing import Set
 import numpy as np
 from easydict import EasyDict
 
-from fullconv.lib.core.trainer import KVSTORES
 from fullconv.lib.dataset.registry import DETECTION, READERS
 from fullconv.lib.experiment import config as base
 from fullconv.lib.experiment.command_line import TEST, Method, Option
 from fullconv.lib.experiment.config import ConfigError
 from fullconv.lib.experiment.default_group import KEYS, default_group, from_default_group
+from fullconv.lib.experiment.settings import check_kvstore
 from fullconv.lib.network.resnet_spec import RESNETS
 
 
@@ -220,7 +220,7 @@ def check(config: EasyDict, given: Set[str]) -> None:
 
 def _check_names(config: EasyDict, given: Set[str]) -> None:
     """What can only be one of a few words."""
-    base.one_of("default.kvstore", config.default.kvstore, KVSTORES)
+    check_kvstore("default.kvstore", config.default.kvstore)
     base.one_of("dataset.dataset", config.dataset.dataset, READERS[DETECTION])
     if "symbol" in given:
         backbones = [name for name in RESNETS if name.startswith("resnet_v1")]

@@ -18,7 +18,6 @@ from fullconv.lib.bbox.fold import fold_bbox_normalization
 from fullconv.lib.core.loader import EpochLoader
 from fullconv.lib.core.sampler import EpochSampler, Share, update_size
 from fullconv.lib.core.trainer import Trainer
-from fullconv.lib.experiment.class_file import check_classes
 from fullconv.lib.experiment.command_line import TRAIN, Run, main
 from fullconv.lib.experiment.session import Session
 
@@ -64,9 +63,9 @@ class Training(Session):
         after TRAIN.begin_epoch with TRAIN.RESUME, else TRAIN.begin_epoch from the start weights."""
         train = self.config.TRAIN
         if resume or train.RESUME:
-            check_classes(self.prefix, self.classes[""])
+            self.check_classes()
             return self.restore(None if resume else train.begin_epoch)
-        self.start_weights()
+        self.start()
         # The rate is a function of the update's number, so earlier epochs are counted as if they had been trained
         # here.
         self.trainer.num_update = train.begin_epoch * self.updates_per_epoch

@@ -14,12 +14,12 @@ from easydict import EasyDict
 from fullconv.fcn.sampling import BALANCED, ORDERS
 from fullconv.fcn.symbols import CLASSIFIER, NETWORKS, build
 from fullconv.lib.core.optimizer import OPTIMIZERS
-from fullconv.lib.core.trainer import KVSTORES
 from fullconv.lib.dataset.registry import READERS, SEGMENTATION
 from fullconv.lib.experiment import config as base
 from fullconv.lib.experiment.command_line import Method
 from fullconv.lib.experiment.config import ConfigError
 from fullconv.lib.experiment.default_group import KEYS, default_group, from_default_group
+from fullconv.lib.experiment.settings import check_kvstore
 from fullconv.lib.network.caffe.vgg16 import NORM_LEAST
 from fullconv.lib.network.loss import NORMALIZATIONS
 
@@ -198,7 +198,7 @@ def _check_names(config: EasyDict, names: List[str]) -> None:
     train, data = config.TRAIN, config.dataset
     for name in names:
         base.one_of("symbol", name, (CLASSIFIER, *NETWORKS))
-    base.one_of("default.kvstore", config.default.kvstore, KVSTORES)
+    check_kvstore("default.kvstore", config.default.kvstore)
     base.one_of("dataset.dataset", data.dataset, READERS[SEGMENTATION])
     base.one_of("dataset.test_dataset", data.test_dataset, ("", *READERS[SEGMENTATION]))
     base.one_of("TRAIN.order", train.order, (*ORDERS, BALANCED))

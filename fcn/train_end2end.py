@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict, List
 
@@ -20,6 +21,7 @@ from fullconv.fcn.targets import feeds
 from fullconv.fcn.weights import start_weights
 from fullconv.lib.core import checkpoint, run_record
 from fullconv.lib.core.checked_file import digest_of
+from fullconv.lib.core.distributed import join
 from fullconv.lib.core.loader import EpochLoader
 from fullconv.lib.core.sampler import EndlessSampler, Share
 from fullconv.lib.core.schedule import MultiFactorSchedule, PolySchedule, Schedule, Warmup
@@ -85,7 +87,7 @@ class Stage(Session):
             self.order(regions), int(train.snapshot) * batches, source.batch, Share(batches, *worker)
         )
         self.loader = EpochLoader(sampler, source, run.settings.num_workers)
-        self.images_per_update = batches * worker[1] * source.batch
+        self.images_per_update = self.trainer.batches_per_update * source.batch
         self.score = None
         self.results = results_folder(run, config.symbol)
         if train.score_snapshots and config.symbol != CLASSIFIER:
@@ -111,10 +113,10 @@ class Stage(Session):
         images = [[region.image for region in of_class] for of_class in found]
         return order_of(train.order, len(self.dataset), train.seed, images)
 
-    def save(self, epoch: int) -> None:
+    def write(self, epoch: int) -> None:
         """A snapshot, and with TRAIN.score_snapshots its scores on the test set."""
-        super().save(epoch)
-        if self.score and self.trainer.worker[0] == 0:
+        super().write(epoch)
+        if self.score:
             self.score(checkpoint.params_path(str(self.prefix), epoch + 1), self.trainer.num_update)
 
     def determining(self) -> Dict[str, Any]:
@@ -133,8 +135,8 @@ class Stage(Session):
         """Train to the last snapshot."""
         begin = self.restore() if resume else 0
         if not resume:
-            self.start_weights()
-            if self.trainer.worker[0] == 0:
+            self.start()
+            if self.world.first:
                 ScoreHistory(self.results).set_aside()
         train, data = self.config.TRAIN, self.dataset
         self.logger.info(
@@ -154,15 +156,19 @@ def train(run: Run) -> None:
     dataset = training_set(run.config.dataset)
     regions, previous, configs = Regions(dataset), "", fcn_config.stages(run.config)
     prefixes = [model_prefix(run, config.symbol) for config in configs]
-    with run_folder.claimed(prefixes):
+    world = join(run.settings.kvstore)
+    with run_folder.claimed(prefixes if world.first else []):
         for number, config in enumerate(configs):
             config.network.pretrained = previous or config.network.pretrained
             previous = checkpoint.params_path(str(prefixes[number]), snapshots(config.TRAIN))
-            if run.args.resume and _is_finished(run, config, prefixes[number]):
-                print(f"{config.symbol} is finished: {previous}")
+            resume, prefix = run.args.resume, prefixes[number]
+            if resume and world.of_first(partial(_is_finished, run, config, prefix)):
+                if world.first:
+                    print(f"{config.symbol} is finished: {previous}")
                 continue
             # A later stage may not have saved anything yet; the first one must have, or there is nothing to resume.
-            resume = run.args.resume and (number == 0 or checkpoint.started(str(prefixes[number])))
+            if number:
+                resume = resume and bool(world.of_first(partial(checkpoint.started, str(prefix))))
             stage = Stage(run, config, dataset, regions)
             # What follows from a stage that is begun anew would follow from the earlier one's weights.
             stage.later = prefixes[number + 1 :]

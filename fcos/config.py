@@ -16,7 +16,7 @@ from fullconv.fcos.checks import check
 from fullconv.lib.experiment import config as base
 from fullconv.lib.experiment.command_line import TEST, Method, Option
 from fullconv.lib.experiment.default_group import add_run_keys
-from fullconv.lib.experiment.settings import Settings
+from fullconv.lib.experiment.settings import Settings, check_kvstore
 
 
 def load(path: Optional[str] = None, overrides: base.Overrides = ()) -> EasyDict:
@@ -187,7 +187,7 @@ def _run() -> EasyDict:
     group.frequent = 20  # updates between two log lines
     group.gpus = ""  # device ids, "0,1,2,3"
     group.devices = ""  # instead of gpus: "cpu", "cpu:2" (two devices on one processor), "gpu:0,1"
-    group.kvstore = "device"  # local, device or dist_sync
+    group.kvstore = "device"  # what sums gradients: local or device; mpi for several processes
     group.seed = 3  # of initial weights, data order, sizes and mirroring
     add_run_keys(group)
     return group
@@ -232,4 +232,5 @@ def _check(config: Any, given: Set[str]) -> None:
     # Lists need an item that says how theirs are read; an empty name in it means none.
     for group, key in ((config.DATASETS, "TRAIN"), (config.DATASETS, "TEST"), (config.MODEL, "LEAVE_OUT")):
         group[key] = [name for name in group[key] if name]
+    check_kvstore("RUN.kvstore", config.RUN.kvstore)
     check(config, given)

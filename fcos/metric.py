@@ -22,7 +22,7 @@ GLOSSARY: Dict[str, str] = {
 
 
 def fcos_metrics(batches: int) -> MetricSet:
-    """Averages over updates. batches: of one update of this worker; each has its share of the update's losses."""
+    """Averages over updates. batches: of one update of all workers; each has its share of the update's losses."""
     rules = {name: partial(_share, names=(name,), batches=batches) for name in LOSS_NAMES}
     return MetricSet({"loss": partial(_share, names=LOSS_NAMES, batches=batches), **rules})
 

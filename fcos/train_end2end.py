@@ -16,7 +16,6 @@ from fullconv.fcos.weights import CLASS_UNITS, start_weights
 from fullconv.lib.core.loader import EpochLoader
 from fullconv.lib.core.sampler import EndlessSampler, Share, update_size
 from fullconv.lib.core.trainer import Trainer
-from fullconv.lib.experiment.class_file import check_classes
 from fullconv.lib.experiment.command_line import TRAIN, Run, main
 from fullconv.lib.experiment.session import Session
 from fullconv.lib.network.statistics import measured, unmeasured
@@ -51,18 +50,16 @@ class Training(Session):
             source.largest_shapes(images),
             momentum=solver.MOMENTUM,
             wd=solver.WEIGHT_DECAY,
-            accumulate=assembly.accumulated(config, len(run.contexts)),
+            accumulate=assembly.accumulated(config, len(run.contexts) * self.world.size),
             kvstore=run.settings.kvstore,
             optimizer=solver.OPTIMIZER,
             rules=assembly.rules(config),
         )
         share = Share(self.trainer.batches_per_step, *self.trainer.worker)
-        # In distributed training every worker has IMS_PER_BATCH images of an update.
-        source.update = update_size(images, share)
         period = min(solver.CHECKPOINT_PERIOD, solver.MAX_ITER)
         sampler = EndlessSampler(order, period * share.batches, images, share)
         self.loader = EpochLoader(sampler, source, run.settings.num_workers)
-        self.images_per_update = source.update
+        self.images_per_update = update_size(images, share)
 
     def start_weights(self) -> None:
         """Pretrained or initial arrays, see `fcos.weights`."""
@@ -78,9 +75,9 @@ class Training(Session):
     def begin(self, resume: bool) -> int:
         """Fill in the parameters; returns the first piece to train: after the newest whole checkpoint, or 0."""
         if resume:
-            check_classes(self.prefix, self.classes[""])
+            self.check_classes()
             return self.restore()
-        self.start_weights()
+        self.start()
         return 0
 
     def run(self, resume: bool) -> None:
@@ -98,7 +95,7 @@ class Training(Session):
                 f"MODEL.USE_SYNCBN: statistics are of the {solver.IMS_PER_DEVICE} images that a device has at a time, "
                 "not of the whole update; a larger SOLVER.IMS_PER_DEVICE comes closer"
             )
-        metrics, rates = fcos_metrics(self.trainer.batches_per_step), assembly.schedule(solver)
+        metrics, rates = fcos_metrics(self.trainer.batches_per_update), assembly.schedule(solver)
         self.fit(metrics, OUTPUT_NAMES, rates, range(begin, assembly.pieces(solver)), self.images_per_update)
 
 

@@ -26,7 +26,16 @@ MXNET_WAS_FIRST = False
 def prepare() -> None:
     """Fill in what the user has not set. Threads: MXNet takes half of the processors it counts, assuming two hardware
     threads a core, which is half the speed where that is not so.
+
+    Raises RuntimeError: MXNet would take part in a cluster of its own kind.
     """
+    role = os.environ.get("DMLC_ROLE")
+    if role:
+        # As a server, `import mxnet` would not return, but unpickle what comes in on a port of all addresses.
+        raise RuntimeError(
+            f"DMLC_ROLE is {role!r}: MXNet's parameter server is not used here. Remove it; several processes train "
+            "with kvstore mpi (docs/several_machines.md)"
+        )
     global MXNET_WAS_FIRST
     MXNET_WAS_FIRST = "mxnet" in sys.modules and "MXNET_EXEC_INPLACE_GRAD_SUM_CAP" not in os.environ
     os.environ.setdefault("OMP_NUM_THREADS", str(physical_cores()))

@@ -117,13 +117,15 @@ def _train_epoch(
         progress.update(epoch, done, done == updates, lr, metrics, trainer.num_update)
         if done % progress.frequent == 0 or done == updates:
             batches = range((done - 1) * size, done * size)
-            images = partial(_images, loader, epoch, batches)
+            images = partial(_images, trainer, loader, epoch, batches)
             keep = partial(evidence, group) if evidence is not None else (lambda bad, images: "")
             check_finite(metrics, trainer, f"epoch {epoch}, update {done}", images, keep)
 
 
-def _images(loader: EpochLoader, epoch: int, batches: Iterable[int]) -> List[str]:
-    return [name for number in batches for name in loader.items(epoch, number)]
+def _images(trainer: Trainer, loader: EpochLoader, epoch: int, batches: Iterable[int]) -> List[str]:
+    """Those of these batches on all workers, which ask at the same time."""
+    mine = [name for number in batches for name in loader.items(epoch, number)]
+    return [name for names in trainer.world.texts("\n".join(mine)) for name in names.split("\n")]
 
 
 def _measure(metrics: MetricSet, inputs: Mapping, outputs: List, names: Sequence[str]) -> None:

@@ -5,6 +5,9 @@ What a batch holds depends only on its plan, never on which thread made it, so r
 
 from __future__ import annotations
 
+import hashlib
+import os
+from copy import copy
 from typing import Dict, Iterator, List, Mapping, Protocol, Sequence, Tuple
 
 import numpy as np
@@ -105,6 +108,15 @@ class EpochLoader:
         """Image files of this worker's batch number `place` in the epoch, for messages."""
         # Planned anew: only a message needs it, and an epoch's plan has an entry for every batch.
         return self.source.names(self.sampler.plan(epoch)[place])
+
+    def fingerprint(self) -> str:
+        """sha256 of the names of the first worker's images of the first epoch: the same in all processes that have the
+        same data in the same order.
+        """
+        sampler = copy(self.sampler)
+        sampler.share = sampler.share._replace(rank=0)
+        names = (os.path.basename(name) for plan in sampler.plan(0) for name in self.source.names(plan))
+        return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
     def _name(self, plan: BatchPlan) -> str:
         return ", ".join(self.source.names(plan))

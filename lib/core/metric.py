@@ -1,7 +1,7 @@
 """Training metrics summed on the device and read once per log interval.
 
 Reading a value waits for the device; the originals did it for every metric of every batch. Here an update only queues
-two small sums, and `values()` waits once.
+two small sums, and `values()` waits once. In a distributed run all processes read at the same update, and sum.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import Callable, Dict, List, Mapping, Tuple
 import mxnet as mx
 import numpy as np
 
+from fullconv.lib.core.distributed import ALONE, World
+
 Outputs = Mapping[str, mx.nd.NDArray]
 Sums = Tuple[mx.nd.NDArray, mx.nd.NDArray]
 
@@ -19,8 +21,10 @@ class MetricSet:
     """Named running averages: each rule maps a batch's arrays to (sum, count), both of shape (1,).
 
     `values()` is sum / count over everything since `reset()`, as the originals average from the epoch's start; nan
-    where nothing was counted.
+    where nothing was counted. world: whose batches are counted; all its processes must ask at the same time.
     """
+
+    world: World = ALONE
 
     def __init__(self, rules: Mapping[str, Callable[[Outputs], Sums]]) -> None:
         self.rules = dict(rules)
@@ -40,8 +44,12 @@ class MetricSet:
         self._sums[ctx] = self._sums[ctx] + stacked if ctx in self._sums else stacked
 
     def _totals(self) -> np.ndarray:
-        """(sum, count) per metric over all devices; waits for them."""
-        return sum((sums.asnumpy().astype("float64") for sums in self._sums.values()), np.zeros((len(self.rules), 2)))
+        """(sum, count) per metric over all devices of all processes; waits for them."""
+        totals = np.zeros((len(self.rules), 2))
+        for sums in self._sums.values():
+            totals += sums.asnumpy()
+        self.world.sum(totals)
+        return totals
 
     def values(self) -> Dict[str, float]:
         """Averages by name; waits for the devices."""

@@ -32,7 +32,7 @@ class Progress:
     """One line per `frequent` updates: place, speed, remaining time and the running averages.
 
     log(text) files a line; record(dict) appends to the run's JSONL. images: per update. total: updates of the run.
-    refresh: called after each record, as `Occasional` allows.
+    refresh: called after each record, as `Occasional` allows. silent: no bar, where another process shows one.
 
     The lines have the original's form (`Epoch[e] Batch [n] <tab> Speed: x samples/sec <tab> Train-NAME=value`), which
     scripts parse. On a terminal a bar has the same numbers wrapped to its width, and the time left of the epoch
@@ -47,7 +47,9 @@ class Progress:
         images: int,
         total: int,
         refresh: Optional[Callable[[], object]] = None,
+        silent: bool = False,
     ) -> None:
+        self.silent = silent
         self.log, self.record = log, record
         self.frequent, self.images = max(1, frequent), images
         self.remaining = total
@@ -61,7 +63,7 @@ class Progress:
     def begin(self, epoch: int, updates: int) -> None:
         """An epoch of so many updates begins; the time since the last one, checkpoints and tests, is nobody's."""
         self.close()
-        self.bar, self.epoch_updates = Bar(f"epoch {epoch}", updates), updates
+        self.bar = None if self.silent else Bar(f"epoch {epoch}", updates)
         self._restart()
 
     def close(self) -> None:

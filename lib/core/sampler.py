@@ -28,20 +28,8 @@ class BatchPlan(NamedTuple):
     indices: Tuple[int, ...]
 
 
-class Sampler(Protocol):
-    """The batches of every epoch."""
-
-    def __len__(self) -> int:
-        """Batches of this worker per epoch."""
-        ...
-
-    def plan(self, epoch: int) -> List[BatchPlan]:
-        """This worker's batches of an epoch, from 0."""
-        ...
-
-
 class Share(NamedTuple):
-    """What of each update is this worker's: `batches` of it, beside those of the other `workers`."""
+    """What of each update is this worker's: `batches` of it, beside those of the other `workers` (processes)."""
 
     batches: int = 1
     rank: int = 0
@@ -53,6 +41,20 @@ class Share(NamedTuple):
 
 
 ALONE = Share()
+
+
+class Sampler(Protocol):
+    """The batches of every epoch."""
+
+    share: Share
+
+    def __len__(self) -> int:
+        """Batches of this worker per epoch."""
+        ...
+
+    def plan(self, epoch: int) -> List[BatchPlan]:
+        """This worker's batches of an epoch, from 0."""
+        ...
 
 
 class EpochSampler:

@@ -1,7 +1,8 @@
 """One optimisation step on any number of devices, and the arrays that belong to it.
 
-Every device runs its own batch; gradients are summed over devices and over accumulated batches, never averaged, as
-the originals sum them. So `k` devices and one device accumulating `k` batches are the same computation.
+Every device runs its own batch; gradients are summed over devices, over accumulated batches and over the processes of a
+distributed run, never averaged, as the originals sum them. So `k` devices, one device accumulating `k` batches and `k`
+processes are the same computation.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 import mxnet as mx
 import numpy as np
 
+from fullconv.lib.core.distributed import MPI, Buckets, join, share_arrays
 from fullconv.lib.core.executors import ExecutorPool, Shapes
 from fullconv.lib.core.optimizer import OPTIMIZERS
 from fullconv.lib.core.optimizer.multipliers import Rule, lr_multipliers, wd_multipliers
@@ -24,15 +26,16 @@ def fixed_parameters(names: Sequence[str], prefixes: Sequence[str]) -> List[str]
     return [name for name in names if name.startswith(tuple(prefixes))] if prefixes else []
 
 
-KVSTORES = ("local", "device", "dist_sync", "dist_device_sync")
-"""MXNet's stores that sum the gradients of an update; its asynchronous one does not, and is refused."""
+KVSTORES = ("local", "device", MPI)
+"""What sums the gradients of an update: MXNet's stores for the devices of this process, or, besides, MPI for several
+processes."""
 
 
 class Trainer:
     """Parameters, gradients, momentum and executors of a training run.
 
     largest: input shapes the executors are first bound at. accumulate: batches per device and update.
-    kvstore: MXNet's name ('device', 'local', 'dist_sync'); used when there is more than one device or worker.
+    kvstore: one of KVSTORES.
     rescale_grad: factor on the summed gradient; average: also divide it by the batches of an update, those of all
     workers, as Caffe does. optimizer: one of OPTIMIZERS. rules: learning-rate and decay
     multipliers by name, over those in the symbol. Parameters whose `lr_mult` is 0 are fixed: they get no gradient.
@@ -61,9 +64,15 @@ class Trainer:
         self.accumulate = accumulate
         grad_req = dict.fromkeys(self.learned, "write" if accumulate == 1 else "add")
         self.pools = [ExecutorPool(symbol, ctx, largest, grad_req, executor_limit) for ctx in contexts]
-        self.store = mx.kv.create(kvstore) if len(contexts) > 1 or kvstore.startswith("dist") else None
+        self.world = join(kvstore)
+        self.store = None
+        if len(contexts) > 1:
+            self.store = mx.kv.create("device" if kvstore == MPI else kvstore)
+            for key, name in enumerate(self.learned):
+                self.store.init(key, self.pools[0].grads[name].zeros_like())
+        self.buckets = Buckets(self.world, {n: self.pools[0].params[n].shape for n in self.learned})
         if average:
-            rescale_grad /= self.batches_per_step * self.worker[1]
+            rescale_grad /= self.batches_per_update
         decays = wd_multipliers(symbol, rules)
         learned = {n: self.pools[0].params[n] for n in self.learned}
         self.optimizer = OPTIMIZERS[optimizer](learned, momentum, wd, mults, decays, rescale_grad)
@@ -72,12 +81,17 @@ class Trainer:
     @property
     def worker(self) -> Tuple[int, int]:
         """(rank, number of workers) of this process in distributed training; (0, 1) otherwise."""
-        return (self.store.rank, self.store.num_workers) if self.store is not None else (0, 1)
+        return self.world.rank, self.world.size
 
     @property
     def batches_per_step(self) -> int:
         """Batches one update consumes on this worker."""
         return len(self.pools) * self.accumulate
+
+    @property
+    def batches_per_update(self) -> int:
+        """Batches one update consumes on all workers."""
+        return self.batches_per_step * self.world.size
 
     # ------------------------------------------------------------------------------------------ parameters
 
@@ -92,13 +106,14 @@ class Trainer:
 
     def set_params(self, arg_params: Arrays, aux_params: Arrays) -> None:
         """Copy parameters to every device; names the network does not have are skipped."""
+        self._copy_to_devices(arg_params, aux_params)
+
+    def _copy_to_devices(self, args: Arrays, aux: Arrays) -> None:
         for pool in self.pools:
-            for mine, given in ((pool.params, arg_params), (pool.aux, aux_params)):
+            for mine, given in ((pool.params, args), (pool.aux, aux)):
                 for name in mine:
-                    given[name].astype("float32").copyto(mine[name])
-        if self.store is not None:
-            for key, name in enumerate(self.learned):
-                self.store.init(key, self.pools[0].grads[name].zeros_like())
+                    if given[name] is not mine[name]:
+                        given[name].astype("float32").copyto(mine[name])
 
     def get_params(self) -> Tuple[Arrays, Arrays]:
         """Copies of (arg_params, aux_params) on the CPU; auxiliary states are averaged over devices."""
@@ -121,10 +136,29 @@ class Trainer:
         for name, state in self.optimizer.states.items():
             states[name].copyto(state)
 
+    def share(self) -> bool:
+        """Give every worker the first one's parameters, optimizer and number of updates; the auxiliary states become
+        their average over devices and workers. Returns whether the workers had the same before. All workers.
+        """
+        if self.world.size == 1:
+            return True
+        self.num_update = self.world.of_first(lambda: self.num_update)
+        params = self.pools[0].params
+        same = share_arrays(self.world, params) & share_arrays(self.world, self.optimizer.states)
+        aux = self.get_params()[1]
+        for array in aux.values():
+            total = array.asnumpy()
+            self.world.sum(total)
+            array[:] = total / self.world.size
+        self._copy_to_devices(params, aux)
+        return same
+
     def seed(self, number: int) -> None:
         """Seed what operators on these devices draw by themselves (dropout), and nothing of any other device."""
+        place = self.world.rank * len(self.pools)
         for pool in self.pools:
-            mx.random.seed(number, ctx=pool.ctx)
+            mx.random.seed((number + place) % 2**31, ctx=pool.ctx)
+            place += 1
 
     def diverged(self) -> List[str]:
         """Names of the learned parameters that hold infinite or nan values; waits for the first device."""
@@ -187,10 +221,11 @@ class Trainer:
 
     def _sum_gradients(self) -> None:
         """The sum over devices and workers into the first device's arrays."""
-        if self.store is None:
-            return
         grads = [pool.grads for pool in self.pools]
-        for key, name in enumerate(self.learned):
-            arrays = [g[name] for g in grads]
-            self.store.push(key, arrays, priority=-key)
-            self.store.pull(key, arrays[0], priority=-key)
+        if self.store is not None:
+            for key, name in enumerate(self.learned):
+                arrays = [g[name] for g in grads]
+                self.store.push(key, arrays, priority=-key)
+                self.store.pull(key, arrays[0], priority=-key)
+        if self.world.size > 1:
+            self.buckets.sum({name: grads[0][name] for name in self.learned})

@@ -12,6 +12,7 @@ import mxnet as mx
 
 from fullconv.lib.core.checkpoint import CheckpointError
 from fullconv.lib.core.devices import Devices, choose_devices
+from fullconv.lib.core.distributed import ALONE, World, join, started_processes
 from fullconv.lib.core.engine import DivergedError
 from fullconv.lib.core.prefetch import LoaderError
 from fullconv.lib.experiment import config as base
@@ -77,12 +78,13 @@ class Method:
 
 
 class Run(NamedTuple):
-    """One run of an experiment: its options, resolved config, settings and devices."""
+    """One run of an experiment: its options, resolved config, settings, devices and processes."""
 
     args: argparse.Namespace
     config: Any
     settings: Settings
     contexts: List[mx.Context]
+    world: World = ALONE
 
 
 def parser(method: Method, description: str, parts: Sequence[str] = PARTS) -> argparse.ArgumentParser:
@@ -137,10 +139,10 @@ def start(method: Method, description: str, argv: Optional[Sequence[str]] = None
         chosen = choose_devices(settings.gpus, settings.devices)
         if chosen.accumulate > 1:
             _stand_in(method, config, chosen, dict(given))
-        contexts = chosen.contexts
-    except (ValueError, FileNotFoundError) as error:
+        world = join(settings.kvstore) if TRAIN in parts or started_processes() > 1 else ALONE
+    except (ValueError, FileNotFoundError, ImportError) as error:
         options.exit(2, f"{error}\n")
-    return Run(args, config, settings, contexts)
+    return Run(args, config, settings, chosen.contexts, world)
 
 
 def _stand_in(method: Method, config: Any, chosen: Devices, given: Mapping[str, str]) -> None:
@@ -163,21 +165,32 @@ def _set(config: Any, key: str, change: Callable[[Any], Any]) -> None:
     config[leaf] = change(config[leaf])
 
 
-def main(method: Method, description: str, *stages: Callable[[Run], Any], parts: Sequence[str] = PARTS) -> None:
-    """Run the stages in order; parts: what they do, of PARTS.
+def main(
+    method: Method,
+    description: str,
+    *stages: Callable[[Run], Any],
+    then: Optional[Callable[[Run], Any]] = None,
+    parts: Sequence[str] = PARTS,
+) -> None:
+    """Run the stages in order; parts: what they do, of PARTS. Of several processes all train; what comes `then`, and a
+    script that only tests, is the first one's alone.
 
     A foreseen error ends the program with its message, without a traceback, as exit 1.
     """
     run = start(method, description, parts=parts)
-    try:
-        for stage in stages:
-            stage(run)
-    except FORESEEN as error:
-        logger.error("%s: %s", type(error).__name__, explain(error))
-        raise SystemExit(1) from None
-    except KeyboardInterrupt:
-        logger.error("interrupted; --resume goes on from the last finished epoch")
-        raise SystemExit(130) from None
+    everybodys, firsts = (stages, [then] if then else []) if TRAIN in parts else ((), stages)
+    with run.world.ending_together():
+        try:
+            for stage in (*everybodys, *(firsts if run.world.first else ())):
+                stage(run)
+        except FORESEEN as error:
+            who = "" if run.world.first else f"{run.world}: "
+            logger.error("%s%s: %s", who, type(error).__name__, explain(error))
+            raise SystemExit(1) from None
+        except KeyboardInterrupt:
+            if run.world.first:
+                logger.error("interrupted; --resume goes on from the last finished epoch")
+            raise SystemExit(130) from None
 
 
 def explain(error: BaseException) -> str:

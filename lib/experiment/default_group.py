@@ -17,7 +17,7 @@ def default_group(kvstore: str) -> EasyDict:
     """The group `default` of methods whose configuration has the form of FCIS's; the first two keys are its own."""
     group = EasyDict()
     group.frequent = 20  # updates between two log lines
-    group.kvstore = kvstore  # local, device or dist_sync
+    group.kvstore = kvstore  # what sums gradients: local or device; mpi for several processes
     # ours
     group.devices = ""  # instead of gpus: "cpu", "cpu:2" (two devices on one processor), "gpu:0,1"
     group.num_workers = 2  # threads that read images

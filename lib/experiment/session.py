@@ -13,7 +13,7 @@ import mxnet as mx
 import numpy as np
 from easydict import EasyDict
 
-from fullconv.lib.core import checkpoint, run_record
+from fullconv.lib.core import checkpoint, distributed, run_record
 from fullconv.lib.core.bad_images import Care
 from fullconv.lib.core.checked_file import as_numpy
 from fullconv.lib.core.engine import fit
@@ -25,7 +25,7 @@ from fullconv.lib.core.schedule import Schedule
 from fullconv.lib.core.trainer import Trainer
 from fullconv.lib.experiment import config as base
 from fullconv.lib.experiment import run_folder
-from fullconv.lib.experiment.class_file import write_classes
+from fullconv.lib.experiment.class_file import check_classes, write_classes
 from fullconv.lib.experiment.settings import Settings
 from fullconv.lib.utils import atomic
 from fullconv.lib.utils.logger import RunLogger
@@ -49,7 +49,8 @@ class Session:
     the file name -> class names, as {"": [...]} for `<prefix>-classes.txt`.
 
     A run owns its prefix while it trains (`lib.experiment.run_folder`): no other run writes there, and what an earlier
-    one left is moved aside or, with `restore`, taken up.
+    one left is moved aside or, with `restore`, taken up. Of several processes (`lib.core.distributed`) the first one
+    reads and writes all that, and the others get the weights from it.
     """
 
     symbol: mx.sym.Symbol
@@ -69,10 +70,11 @@ class Session:
     ) -> None:
         self.settings, self.config, self.classes = settings, config, classes
         self.name, self.prefix = name, Path(prefix)
+        self.world = distributed.join(settings.kvstore)
         self.resumed: Optional[Point] = None
         self.later: Sequence[Path] = ()
         """Prefixes of stages that follow from this one, and are begun anew with it."""
-        self.logger = RunLogger(self.prefix.parent, name, settings.tensorboard)
+        self.logger = RunLogger(self.prefix.parent, name, settings.tensorboard, silent=not self.world.first)
 
     def describe(self) -> None:
         """Class names and resolved config beside the checkpoints, for the demo and for people."""
@@ -80,9 +82,19 @@ class Session:
             write_classes(self.prefix, names, suffix)
         base.save(self.config, str(self.prefix.with_name(f"{self.prefix.name}-config.yaml")))
 
+    def check_classes(self) -> None:
+        """Raise ValueError where the checkpoints to go on from know as many but other classes."""
+        if self.world.first:
+            check_classes(self.prefix, self.classes[""])
+
     def start_weights(self) -> None:
-        """Give the trainer the weights that training starts from."""
+        """Give the trainer the weights that training starts from; called by `start` of the first process."""
         raise NotImplementedError
+
+    def start(self) -> None:
+        """The weights that training starts from, in the first process; `fit` gives them to the others."""
+        if self.world.first:
+            self.start_weights()
 
     def run(self, resume: bool) -> None:
         """Train to the end, from the start weights or the newest checkpoint."""
@@ -104,6 +116,9 @@ class Session:
 
         Raises CheckpointError: nothing to resume from, or arrays that do not fit the network.
         """
+        return self.world.of_first(lambda: self._load_state(epoch))
+
+    def _load_state(self, epoch: Optional[int]) -> int:
         state = checkpoint.load_state(str(self.prefix), epoch)
         self.resumed = Point(state.epoch, chosen=epoch is not None)
         shapes = self.trainer.param_shapes()
@@ -119,9 +134,17 @@ class Session:
         return state.epoch
 
     def save(self, epoch: int) -> None:
-        """Checkpoint after epoch `epoch` (file number epoch + 1); in distributed training the first worker's task."""
-        if self.trainer.worker[0] != 0:
-            return
+        """Checkpoint after epoch `epoch` (file number epoch + 1). All processes come together here, so that they go on
+        from what is saved; the first one writes, in `write`.
+        """
+        if not self.trainer.share():
+            self.logger.warning("the processes' numbers had drifted apart: all have the first one's now")
+        if self.world.first:
+            self.write(epoch)
+        self.world.rest()
+
+    def write(self, epoch: int) -> None:
+        """Write the checkpoint; in the first process alone."""
         prefix = str(self.prefix)
         self.notice_losses()
         args, aux = self.trainer.get_params()
@@ -134,8 +157,8 @@ class Session:
         self.draw_curves()
 
     def draw_curves(self) -> None:
-        """The metrics so far, beside the checkpoints; in distributed training the first worker's task."""
-        if self.trainer.worker[0] == 0:
+        """The metrics so far, beside the checkpoints; the first process's task."""
+        if self.world.first:
             write_curves(self.logger.jsonl_path, f"{self.prefix}-curves.png")
 
     def notice_losses(self) -> None:
@@ -155,9 +178,14 @@ class Session:
             self.logger.warning(f"{what}; lost: {', '.join(lost) or 'no checkpoint'}")
 
     def keep_evidence(self, batches: Sequence[Batch], bad: List[str], images: Sequence[str]) -> str:
-        """The batches of the update at which divergence was noticed, and the state after it, in
+        """The batches of the update at which divergence was noticed, the first process's, and the state after it, in
         `<prefix>-diverged.npz`: `batch0:<input>`, ..., `arg:`, `aux:` and `momentum:<array>`, `json`.
         """
+        kept = self._write_evidence(batches, bad, images) if self.world.first else ""
+        self.world.rest()
+        return kept
+
+    def _write_evidence(self, batches: Sequence[Batch], bad: List[str], images: Sequence[str]) -> str:
         path = f"{self.prefix}-diverged.npz"
         args, aux = self.trainer.get_params()
         states = {"arg": args, "aux": aux, "momentum": self.trainer.get_optimizer_state()}
@@ -187,7 +215,19 @@ class Session:
         self.loader.care = Care(care.loader_timeout, care.bad_images, care.bad_images_limit)
         per_epoch = len(self.loader) // self.trainer.batches_per_step
         frequent, updates, logger = self.settings.frequent, len(epochs) * per_epoch, self.logger
-        progress = Progress(logger.progress, logger.record, frequent, images_per_update, updates, self.draw_curves)
+        progress = Progress(
+            logger.progress,
+            logger.record,
+            frequent,
+            images_per_update,
+            updates,
+            self.draw_curves,
+            silent=not self.world.first,
+        )
+        metrics.world = self.world
+        amounts = {"images per update": images_per_update, "updates per epoch": per_epoch}
+        self.check_agreement(amounts)
+        self.trainer.share()
         parts = (
             self.trainer,
             self.loader,
@@ -199,15 +239,32 @@ class Session:
             self.save,
             self.logger.info,
         )
-        if self.trainer.worker[0] != 0:
-            fit(*parts, seed=self.settings.seed)
-            return
-        with run_folder.claimed([self.prefix, *self.later]):
-            self.take_possession({"images per update": images_per_update, "updates per epoch": per_epoch})
-            self.describe()
+        with run_folder.claimed([self.prefix, *self.later] if self.world.first else []):
+            if self.world.first:
+                self.take_possession(amounts)
+                self.describe()
+            self.world.rest()
             fit(*parts, seed=self.settings.seed, evidence=self.keep_evidence)
         if self.loader.left_out.names:
             self.logger.warning(f"left out: {len(self.loader.left_out.names)} images that cannot be read")
+
+    def check_agreement(self, amounts: Mapping[str, Any]) -> None:
+        """Raise ValueError, in every process, where one has other settings or data than the first: gradients would be
+        summed that do not belong together.
+        """
+        if self.world.size == 1:
+            return
+        mine = {**run_folder.determining(self.config, self.settings), **amounts, "images": self.loader.fingerprint()}
+        texts = self.world.texts(json.dumps(mine, sort_keys=True, default=str))
+        first, names = json.loads(texts[0]), self.world.texts(str(self.world))
+        for name, text in zip(names, texts):
+            other = json.loads(text)
+            keys = [key for key in {**first, **other} if first.get(key) != other.get(key)]
+            if keys:
+                raise ValueError(
+                    f"{name} trains with other {', '.join(keys)} than {names[0]}: give all the same code, "
+                    "configuration and data"
+                )
 
     def determining(self) -> Dict[str, Any]:
         """The settings that this training's numbers follow from."""

@@ -9,7 +9,7 @@ import math
 import sys
 import time
 from pathlib import Path
-from typing import Any, Mapping, Union
+from typing import Any, List, Mapping, Union
 
 from tqdm import tqdm
 
@@ -52,29 +52,33 @@ class RunLogger:
         folder: created if absent.
         name: base name of the yaml file.
         tensorboard: also write event files to `<folder>/tensorboard`.
+        silent: write no files, and only warnings to the console: another process of the run does the rest.
 
     Raises:
         ImportError: TensorBoard files are wanted and tensorboardX is not installed.
         OSError: the folder cannot be written.
     """
 
-    def __init__(self, folder: Union[str, Path], name: str, tensorboard: bool = False) -> None:
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, folder: Union[str, Path], name: str, tensorboard: bool = False, silent: bool = False) -> None:
+        folder, self.silent = Path(folder), silent
+        if not silent:
+            folder.mkdir(parents=True, exist_ok=True)
         stem = _free_stem(folder, f"{name}_{time.strftime('%Y-%m-%d-%H-%M')}")
         self.log_path, self.jsonl_path = folder / f"{stem}.log", folder / f"{stem}.jsonl"
         self.logger = logging.getLogger(f"fullconv.{folder.resolve()}.{name}")
         # What data sets, checkpoints and evaluation have to say belongs into the run's log too.
         self.loggers = (self.logger, logging.getLogger("fullconv.lib"))
         self._close_handlers()
-        handlers = (_Console(sys.stdout), _LogFile(self.log_path, encoding="utf-8"))
+        handlers: List[logging.Handler] = [_Console(sys.stdout)]
+        if not silent:
+            handlers.append(_LogFile(self.log_path, encoding="utf-8"))
         for handler in handlers:
             handler.setFormatter(logging.Formatter(FORMAT))
         for logger in self.loggers:
-            logger.setLevel(logging.INFO)
+            logger.setLevel(logging.WARNING if silent else logging.INFO)
             logger.propagate = False
             logger.handlers.extend(handlers)
-        self.events = _event_writer(folder / "tensorboard") if tensorboard else None
+        self.events = _event_writer(folder / "tensorboard") if tensorboard and not silent else None
 
     def info(self, line: str) -> None:
         """One line for the reader."""
@@ -91,6 +95,8 @@ class RunLogger:
 
     def record(self, values: Mapping[str, Any]) -> None:
         """One JSON line; numbers also go to TensorBoard at `values["step"]`. NaN and infinity become null."""
+        if self.silent:
+            return
         self._reopen()
         plain = {key: _plain(value) for key, value in values.items()}
         try:
@@ -112,7 +118,7 @@ class RunLogger:
 
     def _reopen(self) -> None:
         """Go on in a new file where somebody removed the log or its folder: lines would go to a file without a name."""
-        if self.log_path.exists():
+        if self.silent or self.log_path.exists():
             return
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         for handler in self.logger.handlers:

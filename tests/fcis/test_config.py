@@ -74,8 +74,10 @@ def test_impossible_values_are_refused_by_name(key, value):
 
 
 def test_what_is_known_is_listed():
-    with pytest.raises(ConfigError, match="'local', 'device', 'dist_sync', 'dist_device_sync'"):
+    with pytest.raises(ConfigError, match="'local', 'device', 'mpi'"):
         fcis_config.load(None, ["default.kvstore", "nonsense"])
+    with pytest.raises(ConfigError, match="unpickles what anybody sends .* default.kvstore mpi, started by"):
+        fcis_config.load(None, ["default.kvstore", "dist_sync"])
     with pytest.raises(ConfigError, match="'resnet_v1_101_fcis'.*did you mean resnet_v1_101_fcis"):
         fcis_config.load(None, ["symbol", "resnet_v1_1001_fcis"])
     with pytest.raises(ConfigError, match="1 to TEST.RPN_POST_NMS_TOP_N 300"):

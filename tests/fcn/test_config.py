@@ -90,9 +90,9 @@ def test_the_rate_can_fall_as_caffes_poly():
         (["symbol", "voc-fcn8s,voc-fcn8s"], "name each network once"),
         (
             ["default.kvstore", "nonsense"],
-            "default.kvstore is 'nonsense'; it must be one of 'local', 'device', 'dist_sync', 'dist_device_sync'",
+            "default.kvstore is 'nonsense'; it must be one of 'local', 'device', 'mpi'",
         ),
-        (["default.kvstore", "dist_async"], "did you mean dist_sync?"),
+        (["default.kvstore", "dist_async"], "it unpickles what anybody sends to it, listens on all addresses"),
         (["dataset.dataset", "coco"], "dataset.dataset is 'coco'; it must be one of 'voc', 'sbd', 'nyud'"),
         (["dataset.test_dataset", "vco"], "did you mean voc?"),
         (["symbol", ""], "name each network once"),

@@ -65,6 +65,8 @@ def test_words_of_the_command_line():
     [
         ("MODEL.BACKBONE.CONV_BODY", "R-50-C4", "must be one of R-50-FPN-RETINANET"),
         ("MODEL.FCOS_ON", False, "FCOS alone"),
+        ("RUN.kvstore", "dist_sync", "unpickles what anybody sends .* RUN.kvstore mpi, started by"),
+        ("RUN.kvstore", "nonsense", "must be one of 'local', 'device', 'mpi'"),
         ("MODEL.MASK_ON", True, "no published FCOS"),
         ("MODEL.FPN.USE_GN", True, "no published FCOS"),
         ("MODEL.RESNETS.DEFORMABLE_GROUPS", 2, "must be one of 1"),

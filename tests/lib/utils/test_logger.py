@@ -30,6 +30,16 @@ def test_a_second_logger_of_the_same_run_does_not_double_lines(tmp_path, capsys)
     logger.close()
 
 
+def test_a_silent_one_says_warnings_and_writes_nothing(tmp_path, capsys):
+    logger = RunLogger(tmp_path / "run", "a", tensorboard=True, silent=True)
+    logger.info("one")
+    logger.record({"step": 1})
+    logger.warning("two")
+    said = capsys.readouterr().out
+    assert "two" in said and "one" not in said and not (tmp_path / "run").exists()
+    logger.close()
+
+
 def test_tensorboard_files(tmp_path):
     logger = RunLogger(tmp_path, "a", tensorboard=True)
     logger.record({"step": 3, "loss": 0.25})
