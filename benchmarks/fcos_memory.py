@@ -16,15 +16,22 @@ import time
 from pathlib import Path
 
 import cv2
-import mxnet as mx
 import numpy as np
 
-from fullconv.fcos import assembly
-from fullconv.fcos import config as fcos_config
-from fullconv.fcos.symbols.fcos import test_symbol
-from fullconv.fcos.tester import Detector
-from fullconv.fcos.weights import Start, start_weights
-from fullconv.lib.core.matching import expected_shapes
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT)]
+
+import fullconv  # noqa: E402, F401 (before MXNet: it sets the number of threads)
+
+# isort: split
+import mxnet as mx  # noqa: E402
+
+from fullconv.fcos import assembly  # noqa: E402
+from fullconv.fcos import config as fcos_config  # noqa: E402
+from fullconv.fcos.symbols.fcos import test_symbol  # noqa: E402
+from fullconv.fcos.tester import Detector  # noqa: E402
+from fullconv.fcos.weights import Start, start_weights  # noqa: E402
+from fullconv.lib.core.matching import expected_shapes  # noqa: E402
 
 CLASSES = 81
 TOLERATED = 1.1

@@ -166,9 +166,9 @@ def test_loads_detects_and_goes_out_again(table: Callable, tmp_path: Path, name:
     assert set(read) == set(kept)
     for key, array in kept.items():
         np.testing.assert_array_equal(read[key], array, err_msg=key)
-    numbers = sum(array.size for array in arrays.values())
+    numbers, size = sum(array.size for array in arrays.values()), os.path.getsize(path) / 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(
-        f"\n{name}: {len(arrays)} arrays, {numbers} numbers, {os.path.getsize(path) / 2**20:.0f} MB, {len(found)} found, "
+        f"\n{name}: {len(arrays)} arrays, {numbers} numbers, {size:.0f} MB, {len(found)} found, "
         f"{time.time() - began:.0f} s, peak of the process so far {peak:.1f} GB"
     )
