@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import json
-from typing import Any, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Sequence, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -27,32 +27,34 @@ class JointBatch:
     """What `count` devices compute of one batch each, as one graph.
 
     Batch norms that train on the batch's statistics take those of all devices together, and their running averages
-    PyTorch's variance, over n - 1 numbers; all else of `symbol` stays as it is. inputs: its arguments that hold the
-    batch. fills: padding value by input where devices' batches differ in size; they are padded to one size, as if they
+    PyTorch's variance, over n - 1 numbers; all else of `symbol` stays as it is. largest: shapes of its arguments that
+    hold a device's batch. fills: padding value by input where devices' batches differ in size; they are padded to one size, as if they
     were one batch, so padding counts as there.
 
     Raises ValueError: a batch norm that cannot be divided, with what it has.
     """
 
     def __init__(
-        self, symbol: mx.sym.Symbol, inputs: Sequence[str], count: int, fills: Mapping[str, float] = {}
+        self, symbol: mx.sym.Symbol, largest: Shapes, count: int, fills: Mapping[str, float] = {}
     ) -> None:  # fills are only read
         load()
-        self.inputs, self.count, self.fills, self.outputs = list(inputs), count, fills, len(symbol.list_outputs())
-        self.symbol = mx.sym.load_json(json.dumps(_Spread(json.loads(symbol.tojson()), self.inputs, count).graph()))
+        self.largest, self.count, self.fills, self.outputs = largest, count, fills, len(symbol.list_outputs())
+        graph = _Spread(json.loads(symbol.tojson()), largest, _parameter_shapes(symbol, largest), count).graph()
+        self.symbol = mx.sym.load_json(json.dumps(graph))
 
     def groups(self, contexts: Sequence[mx.Context]) -> Dict[str, mx.Context]:
         """Which part of the graph is where, for `simple_bind`."""
         return {GROUP.format(device): ctx for device, ctx in enumerate(contexts)}
 
-    def shapes(self, largest: Shapes) -> Shapes:
-        """Input shapes of the graph from those of one device."""
-        return {_of(name, d): shape for d in range(self.count) for name, shape in largest.items()}
+    @property
+    def shapes(self) -> Shapes:
+        """Largest shapes of the graph's inputs."""
+        return {_of(name, d): shape for d in range(self.count) for name, shape in self.largest.items()}
 
     def together(self, batches: Sequence[Mapping[str, np.ndarray]]) -> Batch:
         """The graph's inputs from one batch per device."""
         result = {}
-        for name in self.inputs:
+        for name in self.largest:
             shape = tuple(map(max, zip(*(batch[name].shape for batch in batches))))
             for device, batch in enumerate(batches):
                 result[_of(name, device)] = _padded(batch[name], shape, self.fills.get(name, 0.0))
@@ -62,11 +64,18 @@ class JointBatch:
         """(inputs by the symbol's names, outputs) of every device, from those of the graph."""
         return [
             (
-                {name: inputs[_of(name, device)] for name in self.inputs},
+                {name: inputs[_of(name, device)] for name in self.largest},
                 list(outputs[device * self.outputs : (device + 1) * self.outputs]),
             )
             for device in range(self.count)
         ]
+
+
+def _parameter_shapes(symbol: mx.sym.Symbol, largest: Shapes) -> Shapes:
+    """By name. MXNet's extensions cannot tell it the shape of an input, which BatchNorm could."""
+    arguments, _, states = symbol.infer_shape(**largest)
+    shapes = dict(zip(symbol.list_arguments() + symbol.list_auxiliary_states(), [*arguments, *states]))
+    return {name: shape for name, shape in shapes.items() if name not in largest}
 
 
 def _of(name: str, device: int) -> str:
@@ -87,8 +96,8 @@ class _Spread:
     What depends on a batch is there once per device, everything else once, on the first.
     """
 
-    def __init__(self, graph: Node, inputs: Sequence[str], count: int) -> None:
-        self.source, self.inputs, self.count = graph, set(inputs), count
+    def __init__(self, graph: Node, inputs: Iterable[str], shapes: Shapes, count: int) -> None:
+        self.source, self.inputs, self.shapes, self.count = graph, set(inputs), shapes, count
         self.nodes: List[Node] = []
         self.places: List[List[int]] = []  # of every node of the source: its numbers here, by device
 
@@ -111,8 +120,14 @@ class _Spread:
         return [self._add(node, _of(node["name"], device), device) for device in range(self.count)]
 
     def _add(self, node: Node, name: str, device: int) -> int:
-        inputs = [self._entry(entry, device) for entry in node["inputs"]]
-        return self._put(node["op"], name, inputs, device, node.get("attrs", {}))
+        inputs, attrs = [self._entry(entry, device) for entry in node["inputs"]], dict(node.get("attrs", {}))
+        if node["op"] == "null" and name in self.shapes:
+            attrs["__shape__"] = str(self.shapes[name])
+        if node["op"] == "BatchNorm" and device:
+            # Its averages stay as they are, but MXNet refuses states that are on another device.
+            states = [("mean", inputs[3]), ("var", inputs[4])]
+            inputs[3:] = [[self._put("_copy", f"{name}_{word}", [entry], device), 0, 0] for word, entry in states]
+        return self._put(node["op"], name, inputs, device, attrs)
 
     def _put(
         self, op: str, name: str, inputs: List[List[int]], device: int, attributes: Mapping[str, str] = {}

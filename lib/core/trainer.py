@@ -66,11 +66,11 @@ class Trainer:
         self.accumulate = accumulate
         grad_req = dict.fromkeys(self.learned, "write" if accumulate == 1 else "add")
         self.contexts = list(contexts)
-        self.joint = JointBatch(symbol, list(largest), len(contexts), fills) if joint_norms else None
+        self.joint = JointBatch(symbol, largest, len(contexts), fills) if joint_norms else None
         if self.joint is None:
             self.pools = [ExecutorPool(symbol, ctx, largest, grad_req, executor_limit) for ctx in contexts]
         else:
-            graph, shapes, groups = self.joint.symbol, self.joint.shapes(largest), self.joint.groups(contexts)
+            graph, shapes, groups = self.joint.symbol, self.joint.shapes, self.joint.groups(contexts)
             self.pools = [ExecutorPool(graph, contexts[0], shapes, grad_req, executor_limit, groups)]
         self.store = mx.kv.create(kvstore) if len(self.pools) > 1 or kvstore.startswith("dist") else None
         if average:

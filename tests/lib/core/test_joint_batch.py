@@ -9,6 +9,7 @@ import pytest
 from fullconv.lib.core.joint_batch import JointBatch
 from fullconv.lib.core.trainer import Trainer
 
+LARGEST = {"data": (4, 3, 9, 11), "weight": (4,)}
 STATES = ("norm1_moving_mean", "norm1_moving_var", "norm2_moving_mean", "norm2_moving_var")
 
 
@@ -99,7 +100,7 @@ def test_averages_are_pytorchs(momentum):
     """Of the variance over one number less, as it was before the update, of all images."""
     each = images(4)
     arrays, _, _, _ = train(2, each, updates=1, momentum=momentum)
-    one = Trainer(network(), [mx.cpu()], {"data": (4, 3, 9, 11), "weight": (4,)}, joint_norms=True)
+    one = Trainer(network(), [mx.cpu()], LARGEST, joint_norms=True)
     values = start(one)
     data = mx.nd.array(batches(each, 4)[0]["data"])
     maps = mx.nd.Convolution(data, values["conv1_weight"], kernel=(3, 3), pad=(1, 1), num_filter=4, no_bias=True)
@@ -114,7 +115,7 @@ def test_averages_are_pytorchs(momentum):
 def test_one_device_is_mxnets_batch_norm_but_for_the_averages():
     each = images(4)
     joint, _, gradients, _ = train(1, each, updates=1)
-    plain = Trainer(network(), [mx.cpu()], {"data": (4, 3, 9, 11), "weight": (4,)})
+    plain = Trainer(network(), [mx.cpu()], LARGEST)
     values = start(plain)
     plain.set_params(values, values)
     plain.step(batches(each, 4), 0.02)
@@ -129,7 +130,7 @@ def test_one_device_is_mxnets_batch_norm_but_for_the_averages():
 
 def test_names_stay_and_every_device_has_its_own_inputs():
     symbol = network()
-    joint = JointBatch(symbol, ["data", "weight"], 3)
+    joint = JointBatch(symbol, LARGEST, 3)
     assert set(joint.symbol.list_auxiliary_states()) == set(symbol.list_auxiliary_states()) >= set(STATES)
     own = {f"{name}.on{device}" for name in ("data", "weight") for device in range(3)}
     assert set(joint.symbol.list_arguments()) == set(symbol.list_arguments()) - {"data", "weight"} | own
@@ -139,7 +140,7 @@ def test_names_stay_and_every_device_has_its_own_inputs():
 
 
 def test_padding_is_that_of_the_input():
-    joint = JointBatch(network(), ["data", "weight"], 2, {"weight": -1})
+    joint = JointBatch(network(), LARGEST, 2, {"weight": -1})
     parts = [{"data": np.ones((1, 2)), "weight": np.ones(3)}, {"data": np.ones((2, 1)), "weight": np.ones(1)}]
     made = joint.together(parts)
     assert made["data.on0"].tolist() == [[1, 1], [0, 0]] and made["data.on1"].tolist() == [[1, 0], [1, 0]]
@@ -150,4 +151,4 @@ def test_padding_is_that_of_the_input():
 def test_norms_that_cannot_be_divided_are_named(options):
     symbol = mx.sym.BatchNorm(mx.sym.Variable("data"), name="odd", **options)
     with pytest.raises(ValueError, match="batch norm odd with .*only axis=1, fix_gamma=False"):
-        JointBatch(symbol, ["data"], 2)
+        JointBatch(symbol, {"data": (1, 3, 9, 11)}, 2)
