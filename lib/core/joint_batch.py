@@ -28,8 +28,8 @@ class JointBatch:
 
     Batch norms that train on the batch's statistics take those of all devices together, and their running averages
     PyTorch's variance, over n - 1 numbers; all else of `symbol` stays as it is. largest: shapes of its arguments that
-    hold a device's batch. fills: padding value by input where devices' batches differ in size; they are padded to one size, as if they
-    were one batch, so padding counts as there.
+    hold a device's batch. fills: padding value by input where devices' batches differ in size; they are padded to one
+    size, as if they were one batch, so padding counts as there.
 
     Raises ValueError: a batch norm that cannot be divided, with what it has.
     """
@@ -124,9 +124,7 @@ class _Spread:
         if node["op"] == "null" and name in self.shapes:
             attrs["__shape__"] = str(self.shapes[name])
         if node["op"] == "BatchNorm" and device:
-            # Its averages stay as they are, but MXNet refuses states that are on another device.
-            states = [("mean", inputs[3]), ("var", inputs[4])]
-            inputs[3:] = [[self._put("_copy", f"{name}_{word}", [entry], device), 0, 0] for word, entry in states]
+            return self._fixed_norm(name, inputs, device, attrs)
         return self._put(node["op"], name, inputs, device, attrs)
 
     def _put(
@@ -135,6 +133,19 @@ class _Spread:
         attrs = {**attributes, "__ctx_group__": GROUP.format(device)}
         self.nodes.append({"op": op, "name": name, "attrs": attrs, "inputs": inputs})
         return len(self.nodes) - 1
+
+    def _fixed_norm(self, name: str, inputs: List[List[int]], device: int, attrs: Mapping[str, str]) -> int:
+        """A norm by the statistics of a file on a device that does not have them: MXNet moves no states."""
+        data, gamma, beta, *states = inputs
+        rows = [
+            self._put("Reshape", f"{name}_{word}", [entry], 0, {"shape": "(1, -1)"})
+            for word, entry in zip(("mean", "var"), states)
+        ]
+        sizes = {"num_args": "2", "dim": "0"}
+        statistics = self._put("Concat", f"{name}_statistics", [[row, 0, 0] for row in rows], 0, sizes)
+        factors = [self._put("_copy", f"{name}_{word}", [e], 0) for word, e in (("gamma", gamma), ("beta", beta))]
+        by = [[number, 0, 0] for number in (statistics, *factors)]
+        return self._put("fullconv_batch_normalize", name, [data, *by], device, {"eps": attrs.get("eps", "0.001")})
 
     def _joined_norm(self, node: Node) -> List[int]:
         """Moments of every device, what they make together, and by that every device's normalised map."""

@@ -102,7 +102,12 @@ struct BatchNormalizeOp {
   static constexpr const char* kName = "fullconv_batch_normalize";
   static constexpr Gradient kGradient = Gradient::kOwn;
 
-  static double eps(const Attributes& a) { return a.has("eps") ? a.positive("eps") : 1e-5; }
+  // 0 is for statistics of a file, which are not measured here.
+  static double eps(const Attributes& a) {
+    const double eps = a.real("eps", 1e-5);
+    if (eps < 0) fail("attribute eps='", a.text("eps"), "' must not be below 0");
+    return eps;
+  }
 
   static Signature signature(const Attributes& a) {
     a.allow({"eps"});

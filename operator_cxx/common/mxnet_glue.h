@@ -213,6 +213,13 @@ struct Registration {
     });
   }
 
+  // MXNet knows how an argument is stored but asks the operator how a state is: dense, like everything here.
+  static Result infer_storage(const Map&, std::vector<int>* in, std::vector<int>* out) {
+    for (int& type : *in) type = mxnet::ext::kDefaultStorage;
+    for (int& type : *out) type = mxnet::ext::kDefaultStorage;
+    return mxnet::ext::MX_SUCCESS;
+  }
+
   static Result mutate_inputs(const Map&, std::vector<int>* indices) {
     if constexpr (HasStates<Op>::value) *indices = Op::states();
     return mxnet::ext::MX_SUCCESS;
@@ -220,7 +227,7 @@ struct Registration {
 
   Registration() {
     mxnet::ext::CustomOp& op = mxnet::ext::Registry<mxnet::ext::CustomOp>::get()->add(Op::kName);
-    if (HasStates<Op>::value) op.setMutateInputs(mutate_inputs);
+    if (HasStates<Op>::value) op.setMutateInputs(mutate_inputs).setInferSType(infer_storage);
     op.setForward(forward<false>, "cpu")
         .setForward(forward<true>, "gpu")
         .setBackward(backward<false>, "cpu")
