@@ -39,7 +39,9 @@ class JointBatch:
     ) -> None:  # fills are only read
         load()
         self.largest, self.count, self.fills, self.outputs = largest, count, fills, len(symbol.list_outputs())
-        graph = _Spread(json.loads(symbol.tojson()), largest, _parameter_shapes(symbol, largest), count).graph()
+        states = symbol.list_auxiliary_states()
+        spread = _Spread(json.loads(symbol.tojson()), largest, _parameter_shapes(symbol, largest), states, count)
+        graph = spread.graph()
         self.symbol = mx.sym.load_json(json.dumps(graph))
 
     def groups(self, contexts: Sequence[mx.Context]) -> Dict[str, mx.Context]:
@@ -96,8 +98,9 @@ class _Spread:
     What depends on a batch is there once per device, everything else once, on the first.
     """
 
-    def __init__(self, graph: Node, inputs: Iterable[str], shapes: Shapes, count: int) -> None:
+    def __init__(self, graph: Node, inputs: Iterable[str], shapes: Shapes, states: Sequence[str], count: int) -> None:
         self.source, self.inputs, self.shapes, self.count = graph, set(inputs), shapes, count
+        self.states = set(states)
         self.nodes: List[Node] = []
         self.places: List[List[int]] = []  # of every node of the source: its numbers here, by device
 
@@ -116,7 +119,12 @@ class _Spread:
     def _copies(self, node: Node) -> List[int]:
         own = node["name"] in self.inputs or any(len(set(self.places[source])) > 1 for source, *_ in node["inputs"])
         if not own:
-            return [self._add(node, node["name"], 0)] * self.count
+            number = self._add(node, node["name"], 0)
+            if node["op"] == "null" and node["name"] not in self.states:
+                # MXNet may add up gradients on any device that uses an array, and then refuses to hand the sum to a
+                # variable on another; its extensions overwrite a variable's gradient (`lib.operators.library`).
+                number = self._put("_copy", f"{node['name']}_copy", [[number, 0, 0]], 0)
+            return [number] * self.count
         return [self._add(node, _of(node["name"], device), device) for device in range(self.count)]
 
     def _add(self, node: Node, name: str, device: int) -> int:
@@ -143,8 +151,7 @@ class _Spread:
         ]
         sizes = {"num_args": "2", "dim": "0"}
         statistics = self._put("Concat", f"{name}_statistics", [[row, 0, 0] for row in rows], 0, sizes)
-        factors = [self._put("_copy", f"{name}_{word}", [e], 0) for word, e in (("gamma", gamma), ("beta", beta))]
-        by = [[number, 0, 0] for number in (statistics, *factors)]
+        by = [[statistics, 0, 0], gamma, beta]
         return self._put("fullconv_batch_normalize", name, [data, *by], device, {"eps": attrs.get("eps", "0.001")})
 
     def _joined_norm(self, node: Node) -> List[int]:
@@ -164,10 +171,7 @@ class _Spread:
         states = [self._entry(entry, 0) for entry in (mean, variance)]
         share = {"momentum": attrs.get("momentum", "0.9")}
         found = self._put("fullconv_batch_statistics", f"{name}_statistics", [[joined, 0, 0], *states], 0, share)
-        # Copies, as MXNet's extensions overwrite a variable's gradient where they should add (`lib.operators.library`).
-        ends = (("gamma", gamma), ("beta", beta))
-        factors = [self._put("_copy", f"{name}_{word}_copy", [self._entry(entry, 0)], 0) for word, entry in ends]
-        by = [[number, 0, 0] for number in (found, *factors)]
+        by = [[found, 0, 0], self._entry(gamma, 0), self._entry(beta, 0)]
         eps = {"eps": attrs.get("eps", "0.001")}
         return [self._put("fullconv_batch_normalize", _of(name, d), [maps[d], *by], d, eps) for d in devices]
 
