@@ -113,6 +113,8 @@ class Trainer:
 
     def get_params(self) -> Tuple[Arrays, Arrays]:
         """Copies of (arg_params, aux_params) on the CPU; auxiliary states are averaged over devices."""
+        # MXNet's engine does not know that a pass writes auxiliary states, so reading them waits for nothing.
+        mx.nd.waitall()
         args = {n: a.as_in_context(mx.cpu()).copy() for n, a in self.pools[0].params.items()}
         aux = {}
         for name in self.pools[0].aux:
