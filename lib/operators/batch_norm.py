@@ -27,7 +27,8 @@ def batch_statistics(
     has it, the variance over one number less. On symbols they are auxiliary states. Raises MXNetError, naming operator
     and value, when a shape does not fit or momentum is not between 0 and 1.
     """
-    return invoke("fullconv_batch_statistics", parts, running_mean, running_var, name=name, momentum=momentum)
+    averages = running_mean, running_var
+    return invoke("fullconv_batch_statistics", parts, *averages, name=name, states=2, momentum=momentum)
 
 
 def batch_normalize(

@@ -36,24 +36,25 @@ CONFIGS = Path(__file__).resolve().parents[2] / "experiments" / "fcos" / "cfgs"
 FILES = sorted(path.stem for path in CONFIGS.glob("*.yaml") if path.stem.startswith(("adelaidet", "hrnet", "vovnet")))
 BATCH, REAL_TIME = NormSpec("batch"), (8, 16, 32)
 
+# 64 channels, as a group of one channel on a map of one pixel has no gradient.
 SLIM = {
-    "hrnet": NetworkSpec(HeadSpec(3, 1), HRNetSpec(4, BATCH), HRFPNSpec(channels=32)),
+    "hrnet": NetworkSpec(HeadSpec(3, 1), HRNetSpec(4, BATCH), HRFPNSpec(channels=64)),
     "hrnet_6l": NetworkSpec(
-        HeadSpec(3, 1), HRNetSpec(4, BATCH), HRFPNSpec((4, 8, 16, 32, 64, 128), 32), (4, 8, 16, 32, 64, 128)
+        HeadSpec(3, 1), HRNetSpec(4, BATCH), HRFPNSpec((4, 8, 16, 32, 64, 128), 64), (4, 8, 16, 32, 64, 128)
     ),
     "vovnet": NetworkSpec(
-        HeadSpec(3, 1), VoVNetSpec((1, 1, 2, 1), (8,) * 4, (16,) * 4, (8, 8, 16), BATCH), FPNSpec(channels=32)
+        HeadSpec(3, 1), VoVNetSpec((1, 1, 2, 1), (8,) * 4, (16,) * 4, (8, 8, 16), BATCH), FPNSpec(channels=64)
     ),
     "dla": NetworkSpec(
         HeadSpec(3, 0, shared=2),
         DLASpec(channels=(8, 16, 24, 32), norm=BATCH),
-        FPNSpec(channels=32, top=0),
+        FPNSpec(channels=64, top=0),
         REAL_TIME,
     ),
     "real_time": NetworkSpec(
         HeadSpec(3, 1),
         resnet_spec("R-50", stem=8, outputs=32, group_width=8, norm=BATCH),
-        FPNSpec(channels=32, top=0),
+        FPNSpec(channels=64, top=0),
         REAL_TIME,
     ),
 }
