@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from typing import List, Sequence
+from dataclasses import replace
+from typing import List, Sequence, Tuple, Union
 
 from easydict import EasyDict
 
-from fullconv.fcos.checks import MOBILE, body_name
+from fullconv.fcos.checks import DLA34, MOBILE, body_name
 from fullconv.fcos.postprocess import ResultSpec
 from fullconv.fcos.preprocess import InputSpec
-from fullconv.fcos.symbols.spec import HeadSpec, LossSpec, NetworkSpec
+from fullconv.fcos.symbols.spec import BodySpec, HeadSpec, LossSpec, NetworkSpec
 from fullconv.fcos.tester import ViewSpec
 from fullconv.fcos.weights import Start, weight_path
 from fullconv.lib.core.optimizer.multipliers import Rule
 from fullconv.lib.core.schedule import MultiFactorSchedule, Warmup
+from fullconv.lib.network.dla import DLASpec
 from fullconv.lib.network.fpn import FPNSpec
+from fullconv.lib.network.hrfpn import HRFPNSpec
+from fullconv.lib.network.hrnet import WIDTHS, HRNetSpec
 from fullconv.lib.network.mobilenet_v2 import MobileNetV2Spec
 from fullconv.lib.network.norm import FIXED_WITHOUT_EPS, NormSpec
 from fullconv.lib.network.resnet_spec import ResNetSpec, resnet_spec
+from fullconv.lib.network.vovnet import VOVNETS
+
+NORM_LAYERS = ("bn", "bn?", ".norm", ".1")
+"""Last words of the names of the backbones' norms; .1 is what stands behind a convolution .0."""
 
 REFERENCE_BATCH = 16
 """Images of an update that the published learning rates are for."""
@@ -29,14 +37,32 @@ def network_spec(config: EasyDict, num_classes: int) -> NetworkSpec:
     head = HeadSpec(
         classes=int(num_classes) - 1,
         convs=fcos.NUM_CONVS,
+        shared=fcos.NUM_SHARE_CONVS,
         normalised=fcos.NORM_REG_TARGETS,
         centerness_on_boxes=fcos.CENTERNESS_ON_REG,
         deformable=fcos.USE_DCN_IN_TOWER,
     )
-    fpn = FPNSpec(channels=model.RESNETS.BACKBONE_OUT_CHANNELS, top_from_body=model.RETINANET.USE_C5)
-    # BatchNorm of the batch, as there; USE_SYNCBN is not heard, see `train_end2end`.
-    mobile = body_name(model.BACKBONE.CONV_BODY) == MOBILE
-    return NetworkSpec(head, MobileNetV2Spec() if mobile else _resnet(model), fpn)
+    strides = tuple(fcos.FPN_STRIDES)
+    return NetworkSpec(head, _body(model), _pyramid(model, strides), strides)
+
+
+def _body(model: EasyDict) -> BodySpec:
+    name = body_name(model.BACKBONE.CONV_BODY)
+    if name == MOBILE:
+        # BatchNorm of the batch, as there; with USE_SYNCBN the trainer joins the devices' statistics.
+        return MobileNetV2Spec()
+    if name in WIDTHS:
+        return HRNetSpec(WIDTHS[name], _norm(model))
+    if name in VOVNETS:
+        return replace(VOVNETS[name], norm=_norm(model))
+    return DLASpec(norm=_norm(model)) if name == DLA34 else _resnet(model)
+
+
+def _pyramid(model: EasyDict, strides: Tuple[int, ...]) -> Union[FPNSpec, HRFPNSpec]:
+    channels = model.RESNETS.BACKBONE_OUT_CHANNELS
+    if body_name(model.BACKBONE.CONV_BODY) in WIDTHS:
+        return HRFPNSpec(strides, channels)
+    return FPNSpec(channels=channels, top_from_body=model.RETINANET.USE_C5, top=model.FCOS.TOP_LEVELS)
 
 
 def _resnet(model: EasyDict) -> ResNetSpec:
@@ -56,7 +82,9 @@ def _resnet(model: EasyDict) -> ResNetSpec:
 
 
 def _norm(model: EasyDict) -> NormSpec:
-    """Fixed statistics of the file, or GroupNorm, which can start from nothing."""
+    """Statistics of the file, or of the batch, or GroupNorm, which can start from nothing."""
+    if model.BACKBONE.NORM == "BN":
+        return NormSpec("batch")
     if not model.BACKBONE.USE_GN:
         return FIXED_WITHOUT_EPS
     group = model.GROUP_NORM
@@ -74,6 +102,8 @@ def loss_spec(config: EasyDict) -> LossSpec:
         iou=fcos.IOU_LOSS_TYPE,
         radius=max(fcos.CENTER_SAMPLING_RADIUS, 0.0),
         sizes=tuple(map(float, fcos.SIZES_OF_INTEREST)),
+        strides=tuple(fcos.FPN_STRIDES),
+        quality=fcos.BOX_QUALITY,
     )
 
 
@@ -102,7 +132,8 @@ def _input(config: EasyDict, sizes: Sequence[int], longest: int, flip: float) ->
 def result_spec(config: EasyDict) -> ResultSpec:
     """From the head's outputs to detections."""
     fcos = config.MODEL.FCOS
-    return ResultSpec(fcos.INFERENCE_TH, fcos.PRE_NMS_TOP_N, fcos.NMS_TH, config.TEST.DETECTIONS_PER_IMG)
+    best, strides = config.TEST.DETECTIONS_PER_IMG, tuple(fcos.FPN_STRIDES)
+    return ResultSpec(fcos.INFERENCE_TH, fcos.PRE_NMS_TOP_N, fcos.NMS_TH, best, strides=strides)
 
 
 def view_spec(config: EasyDict) -> ViewSpec:
@@ -136,6 +167,18 @@ def accumulated(config: EasyDict, devices: int) -> int:
             f"{solver.IMS_PER_DEVICE} images at a time cannot make it up; change one of the three"
         )
     return batches
+
+
+def norm_remark(solver: EasyDict, devices: int, update: int) -> str:
+    """What MODEL.USE_SYNCBN normalises over, of `update` images that all workers have of an update."""
+    images = solver.IMS_PER_DEVICE * devices
+    text = f"MODEL.USE_SYNCBN: statistics are of {images} images, {solver.IMS_PER_DEVICE} on each of {devices} devices"
+    if images == update:
+        return f"{text}, the whole update"
+    return (
+        f"{text}, not of the {update} of an update: batches that come one after another, and other workers, have "
+        "statistics of their own; a larger SOLVER.IMS_PER_DEVICE, or more devices, come closer"
+    )
 
 
 def schedule(solver: EasyDict) -> Warmup:
@@ -183,5 +226,5 @@ def fixed(model: EasyDict) -> List[str]:
     body = "backbone.body."
     stages = [f"{body}stem.*"] + [f"{body}layer{number}.*" for number in range(1, 5)]
     frozen = stages[: model.BACKBONE.FREEZE_CONV_BODY_AT]
-    norms = [] if model.BACKBONE.USE_GN else [f"{body}*.bn?_*", f"{body}*.downsample.1_*"]
-    return frozen + norms
+    trained = body_name(model.BACKBONE.CONV_BODY) == MOBILE or model.BACKBONE.USE_GN or model.BACKBONE.NORM == "BN"
+    return frozen + ([] if trained else [f"{body}*{norm}_*" for norm in NORM_LAYERS])

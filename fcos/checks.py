@@ -10,14 +10,20 @@ from fullconv.lib.core.optimizer import OPTIMIZERS
 from fullconv.lib.core.schedule import WARMUP_FORMS
 from fullconv.lib.experiment import config as base
 from fullconv.lib.experiment.config import ConfigError
+from fullconv.lib.network.hrnet import WIDTHS
 from fullconv.lib.network.resnet_spec import FCOS_NAMES, RESNETS
+from fullconv.lib.network.vovnet import VOVNETS
 
 SUFFIX = "-FPN-RETINANET"
-MOBILE = "MNV2"
-BODIES = (*(name for name, spec in RESNETS.items() if spec.names == FCOS_NAMES and not name.startswith("X-")), MOBILE)
+STRIDES = [4, 8, 16, 32, 64, 128]
+MOBILE, DLA34 = "MNV2", "DLA-34"
+RESNET_BODIES = tuple(n for n, spec in RESNETS.items() if spec.names == FCOS_NAMES and not n.startswith("X-"))
+BODIES = (*RESNET_BODIES, MOBILE, *WIDTHS, *VOVNETS, DLA34)
 """What stands in front of the suffix in MODEL.BACKBONE.CONV_BODY."""
 
 IOU_LOSSES = ("iou", "linear_iou", "giou")
+QUALITIES = ("ctrness", "iou")
+BACKBONE_NORMS = ("FrozenBN", "BN")
 
 
 def check(config: EasyDict, given: Set[str]) -> None:
@@ -27,7 +33,9 @@ def check(config: EasyDict, given: Set[str]) -> None:
         ConfigError: names the key, the value and what it must be.
     """
     _check_supported(config, given)
+    _check_backbone(config.MODEL)
     _check_head(config.MODEL.FCOS)
+    _check_levels(config.MODEL)
     _check_numbers(config)
     _check_solver(config.SOLVER)
 
@@ -53,19 +61,58 @@ def _check_supported(config: EasyDict, given: Set[str]) -> None:
     _one_of("MODEL.RESNETS.STEM_FUNC", model.RESNETS.STEM_FUNC, ["StemWithFixedBatchNorm"])
     # The original splits offsets and weights at a fixed place, which is right for one group only.
     _one_of("MODEL.RESNETS.DEFORMABLE_GROUPS", model.RESNETS.DEFORMABLE_GROUPS, [1])
-    if body_name(model.BACKBONE.CONV_BODY) == MOBILE and model.BACKBONE.FREEZE_CONV_BODY_AT:
-        raise ConfigError("MODEL.BACKBONE.FREEZE_CONV_BODY_AT must be 0 for MobileNetV2, all of which is trained")
     if len(model.RESNETS.STAGE_WITH_DCN) != 4:
         raise ConfigError(f"MODEL.RESNETS.STAGE_WITH_DCN is {model.RESNETS.STAGE_WITH_DCN}; it says it of four stages")
 
 
+def _check_backbone(model: EasyDict) -> None:
+    body, backbone = body_name(model.BACKBONE.CONV_BODY), model.BACKBONE
+    _one_of("MODEL.BACKBONE.NORM", backbone.NORM, BACKBONE_NORMS)
+    if body in BODIES and body not in RESNET_BODIES and backbone.FREEZE_CONV_BODY_AT:
+        raise ConfigError(
+            f"MODEL.BACKBONE.FREEZE_CONV_BODY_AT must be 0 for {body}: only of a ResNet can the first stages stay as "
+            "they are"
+        )
+    if backbone.NORM == "BN" and (backbone.USE_GN or backbone.FREEZE_CONV_BODY_AT):
+        raise ConfigError(
+            "MODEL.BACKBONE.NORM is BN, which trains the whole backbone by the batch's statistics: set USE_GN false "
+            "and FREEZE_CONV_BODY_AT 0"
+        )
+    if model.USE_SYNCBN and backbone.NORM != "BN" and body != MOBILE:
+        raise ConfigError(
+            f"MODEL.USE_SYNCBN is true, but {body} has no batch norm that is trained: set MODEL.BACKBONE.NORM BN"
+        )
+
+
+def _check_levels(model: EasyDict) -> None:
+    head, strides = model.FCOS, list(model.FCOS.FPN_STRIDES)
+    _one_of("MODEL.FCOS.TOP_LEVELS", head.TOP_LEVELS, (0, 1, 2))
+    if body_name(model.BACKBONE.CONV_BODY) in WIDTHS:
+        # HRNet's pyramid has any level that its finest branch can be averaged to.
+        _one_of("MODEL.FCOS.FPN_STRIDES", strides, [STRIDES[start:] for start in (0, 1)])
+    else:
+        _one_of("MODEL.FCOS.FPN_STRIDES", strides, [STRIDES[1 : 4 + head.TOP_LEVELS]])
+    sizes = list(head.SIZES_OF_INTEREST)
+    if len(sizes) != len(strides) - 1 or sizes != sorted(sizes):
+        raise ConfigError(
+            f"MODEL.FCOS.SIZES_OF_INTEREST is {sizes}; it takes {len(strides) - 1} ascending numbers for "
+            f"{len(strides)} levels"
+        )
+
+
 def _check_head(head: EasyDict) -> None:
     _one_of("MODEL.FCOS.IOU_LOSS_TYPE", head.IOU_LOSS_TYPE, IOU_LOSSES)
-    # The pyramid has these levels whatever is asked for.
-    _one_of("MODEL.FCOS.FPN_STRIDES", list(head.FPN_STRIDES), [[8, 16, 32, 64, 128]])
-    sizes = list(head.SIZES_OF_INTEREST)
-    if len(sizes) != 4 or sizes != sorted(sizes):
-        raise ConfigError(f"MODEL.FCOS.SIZES_OF_INTEREST is {sizes}; it takes four ascending numbers for five levels")
+    _one_of("MODEL.FCOS.BOX_QUALITY", head.BOX_QUALITY, QUALITIES)
+    if head.NUM_CONVS < 0 or head.NUM_SHARE_CONVS < 0 or not head.NUM_CONVS + head.NUM_SHARE_CONVS:
+        raise ConfigError(
+            f"MODEL.FCOS.NUM_CONVS is {head.NUM_CONVS} and NUM_SHARE_CONVS {head.NUM_SHARE_CONVS}; none below 0, and "
+            "one of them at least 1, is needed"
+        )
+    if head.USE_DCN_IN_TOWER and not head.NUM_CONVS:
+        raise ConfigError(
+            "MODEL.FCOS.USE_DCN_IN_TOWER is true, but with NUM_CONVS 0 the towers have no last convolution: set it "
+            "false"
+        )
     if not 0 < head.PRIOR_PROB < 1:
         raise ConfigError(f"MODEL.FCOS.PRIOR_PROB is {head.PRIOR_PROB}; a probability between 0 and 1 is needed")
     if head.NUM_CLASSES < 0 or head.NUM_CLASSES == 1:
@@ -78,7 +125,7 @@ def _check_numbers(config: EasyDict) -> None:
     leaves = dict(base.flatten(config))
     positive = (
         "RUN.frequent SOLVER.IMS_PER_BATCH SOLVER.IMS_PER_DEVICE SOLVER.MAX_ITER SOLVER.CHECKPOINT_PERIOD "
-        "MODEL.FCOS.NUM_CONVS MODEL.FCOS.PRE_NMS_TOP_N INPUT.MAX_SIZE_TRAIN INPUT.MIN_SIZE_TEST INPUT.MAX_SIZE_TEST"
+        "MODEL.FCOS.PRE_NMS_TOP_N INPUT.MAX_SIZE_TRAIN INPUT.MIN_SIZE_TEST INPUT.MAX_SIZE_TEST"
     )
     for key in positive.split():
         if leaves[key] < 1:

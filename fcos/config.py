@@ -55,7 +55,8 @@ def _model() -> EasyDict:
     group.DEVICE = "cuda"  # read and ignored: see RUN
     group.WEIGHT = ""  # what training starts from and, for --test_weight, is tested; "": from scratch
     group.USE_SYNCBN = False  # batch statistics of all devices together
-    group.BACKBONE = EasyDict(CONV_BODY="R-50-C4", FREEZE_CONV_BODY_AT=2, USE_GN=False)
+    # NORM is ours: FrozenBN (statistics of the file) or BN (of the batch); MobileNetV2 is always trained.
+    group.BACKBONE = EasyDict(CONV_BODY="R-50-C4", FREEZE_CONV_BODY_AT=2, USE_GN=False, NORM="FrozenBN")
     group.FPN = EasyDict(USE_GN=False, USE_RELU=False)
     group.GROUP_NORM = EasyDict(DIM_PER_GP=-1, NUM_GROUPS=32, EPSILON=1e-5)  # of BACKBONE.USE_GN, not of the head
     group.RESNETS = _resnets()
@@ -88,7 +89,7 @@ def _resnets() -> EasyDict:
 def _fcos() -> EasyDict:
     group = EasyDict()
     group.NUM_CLASSES = 81  # with the background; 0: as many as the data has
-    group.FPN_STRIDES = [8, 16, 32, 64, 128]
+    group.FPN_STRIDES = [8, 16, 32, 64, 128]  # of the levels that the pyramid has
     group.PRIOR_PROB = 0.01
     group.INFERENCE_TH = 0.05
     group.NMS_TH = 0.6
@@ -101,8 +102,11 @@ def _fcos() -> EasyDict:
     group.NORM_REG_TARGETS = False
     group.CENTERNESS_ON_REG = False
     group.USE_DCN_IN_TOWER = False
-    # ours
+    # AdelaiDet's names
     group.SIZES_OF_INTEREST = [64.0, 128.0, 256.0, 512.0]  # pixels between two levels; numbers in the original's code
+    group.TOP_LEVELS = 2  # levels of the pyramid above the backbone's
+    group.NUM_SHARE_CONVS = 0  # in front of both towers, which then may have NUM_CONVS 0
+    group.BOX_QUALITY = "ctrness"  # or iou: what boxes are ranked by besides their class
     return group
 
 

@@ -16,7 +16,7 @@ class ResultSpec(NamedTuple):
 
     threshold: a class counts above this probability, its own alone. per_level: best pairs of location and class kept
     per level. nms: largest IoU of two boxes of one class; 0 or less suppresses nothing. best: detections per image, 0
-    or less keeps all. min_size: least side of a box in pixels of the input.
+    or less keeps all. min_size: least side of a box in pixels of the input. strides: of the levels.
     """
 
     threshold: float = 0.05
@@ -24,6 +24,7 @@ class ResultSpec(NamedTuple):
     nms: float = 0.6
     best: int = 100
     min_size: float = 0.0
+    strides: Tuple[int, ...] = STRIDES
 
 
 class Level(NamedTuple):
@@ -51,7 +52,7 @@ def candidates(levels: Sequence[Level], size: Tuple[int, int], spec: ResultSpec)
     A box collapsed at the border of the image stays, and a location may give one for each of several classes. Scores
     are the root of class probability times centerness, so they may lie below the threshold.
     """
-    parts = [_of_level(level, stride, size, spec) for level, stride in zip(levels, STRIDES)]
+    parts = [_of_level(level, stride, size, spec) for level, stride in zip(levels, spec.strides)]
     return Detections.concatenate(parts)
 
 

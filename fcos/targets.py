@@ -8,7 +8,7 @@ import numpy as np
 
 from fullconv.fcos.preprocess import Drawn, Size, resized_boxes
 from fullconv.fcos.symbols.fcos import level_sizes
-from fullconv.fcos.symbols.spec import STRIDES, LossSpec
+from fullconv.fcos.symbols.spec import LossSpec
 from fullconv.lib.operators.fcos_target import fcos_target_arrays
 from fullconv.lib.structures.entry import Entry
 
@@ -45,5 +45,6 @@ def positives(boxes: np.ndarray, size: Size, loss: LossSpec) -> Positives:
 
     However far a batch pads the image: no location beyond its last pixel is inside a box.
     """
-    labels, _, centerness = fcos_target_arrays(boxes[None], level_sizes(*size), STRIDES, loss.sizes, loss.radius)
+    levels = level_sizes(*size, loss.strides)
+    labels, _, centerness = fcos_target_arrays(boxes[None], levels, loss.strides, loss.sizes, loss.radius)
     return Positives(float((labels > 0).sum()), float(centerness.sum(dtype=np.float64)))

@@ -9,7 +9,7 @@ import numpy as np
 
 from fullconv.fcos.postprocess import ResultSpec, candidates, levels_of, select
 from fullconv.fcos.preprocess import InputSpec, Size, mirrored_boxes, prepare, resized_boxes, resized_size
-from fullconv.fcos.symbols.fcos import LEVELS, test_symbol
+from fullconv.fcos.symbols.fcos import test_symbol
 from fullconv.fcos.symbols.spec import NetworkSpec
 from fullconv.lib.core.predictor import Predictor
 from fullconv.lib.structures.detections import Detections
@@ -65,7 +65,7 @@ class Detector:
         ctx: mx.Context,
         more: ViewSpec = PLAIN,
     ) -> None:
-        self.images, self.results, self.more = images, results, more
+        self.images, self.results, self.more, self.levels = images, results, more, network.levels
         self.predictor = Predictor(test_symbol(network), ctx, {"data": (1, 3, *images.largest)}, params, params)
 
     def detect(self, image: np.ndarray) -> Detections:
@@ -83,7 +83,7 @@ class Detector:
         """Wait for it, and make detections in the frame of the image."""
         outputs = [self.predictor.finish(arrays) for arrays in started]
         on_outputs()
-        levels = [levels_of(arrays, LEVELS) for arrays in outputs]
+        levels = [levels_of(arrays, self.levels) for arrays in outputs]
         found = [candidates(maps, view.size, self.results) for maps, view in zip(levels, sample.views)]
         best = merge(sample, found, self.results)
         boxes = resized_boxes(best.boxes, sample.views[0].size, sample.size)

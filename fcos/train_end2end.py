@@ -12,6 +12,7 @@ from fullconv.fcos.loader import TrainSource
 from fullconv.fcos.metric import OUTPUT_NAMES, fcos_metrics
 from fullconv.fcos.sampling import endless_order
 from fullconv.fcos.symbols.fcos import train_symbol
+from fullconv.fcos.targets import FILLS
 from fullconv.fcos.weights import CLASS_UNITS, start_weights
 from fullconv.lib.core.loader import EpochLoader
 from fullconv.lib.core.sampler import EndlessSampler, Share, update_size
@@ -54,6 +55,8 @@ class Training(Session):
             kvstore=run.settings.kvstore,
             optimizer=solver.OPTIMIZER,
             rules=assembly.rules(config),
+            joint_norms=config.MODEL.USE_SYNCBN,
+            fills=FILLS,
         )
         share = Share(self.trainer.batches_per_step, *self.trainer.worker)
         period = min(solver.CHECKPOINT_PERIOD, solver.MAX_ITER)
@@ -90,11 +93,8 @@ class Training(Session):
         advice = assembly.rate_advice(solver)
         if advice:
             self.logger.info(advice)
-        if self.config.MODEL.USE_SYNCBN and self.images_per_update > solver.IMS_PER_DEVICE:
-            self.logger.info(
-                f"MODEL.USE_SYNCBN: statistics are of the {solver.IMS_PER_DEVICE} images that a device has at a time, "
-                "not of the whole update; a larger SOLVER.IMS_PER_DEVICE comes closer"
-            )
+        if self.config.MODEL.USE_SYNCBN:
+            self.logger.info(assembly.norm_remark(solver, len(self.trainer.contexts), self.images_per_update))
         metrics, rates = fcos_metrics(self.trainer.batches_per_update), assembly.schedule(solver)
         self.fit(metrics, OUTPUT_NAMES, rates, range(begin, assembly.pieces(solver)), self.images_per_update)
 

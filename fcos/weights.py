@@ -21,8 +21,10 @@ CLASS_UNITS = CLASSES
 """The arrays whose first axis tells a model's class count (`match_params`)."""
 
 HEAD = "rpn.head."
-BODY_UNUSED = (*detectron.UNUSED, "features.18.*", "classifier.*", "fc.*")
-"""What files of an ImageNet network have and its convolutions do not: the classifier and what stands in front of it."""
+HRNET_UNUSED = ("incre_modules.*", "downsamp_modules.*", "final_layer.*")
+BODY_UNUSED = (*detectron.UNUSED, "features.18.*", "classifier.*", "fc.*", *HRNET_UNUSED, "level[34].project.*")
+"""What files of an ImageNet network have and its convolutions do not: the classifier, what stands in front of it, and
+two projections of DLA that it never uses."""
 
 
 class Start(NamedTuple):

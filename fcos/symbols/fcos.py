@@ -5,28 +5,42 @@ Tian et al., "FCOS: Fully Convolutional One-Stage Object Detection" (ICCV 2019).
 
 from __future__ import annotations
 
-from typing import List, Tuple
+from typing import Callable, Dict, List, Sequence, Tuple
 
 import mxnet as mx
 
 from fullconv.fcos.symbols.head import Head, LevelOutputs
 from fullconv.fcos.symbols.losses import losses
-from fullconv.fcos.symbols.spec import STRIDES, LossSpec, NetworkSpec
+from fullconv.fcos.symbols.spec import STRIDES, LossSpec, NetworkSpec, level_name
 from fullconv.lib.network.backbone import Backbone
+from fullconv.lib.network.dla import DLA, DLASpec
 from fullconv.lib.network.fpn import FPN
+from fullconv.lib.network.hrfpn import HRFPN, HRFPNSpec
+from fullconv.lib.network.hrnet import HRNet, HRNetSpec
 from fullconv.lib.network.mobilenet_v2 import MobileNetV2, MobileNetV2Spec
 from fullconv.lib.network.resnet import ResNet
+from fullconv.lib.network.resnet_spec import ResNetSpec
+from fullconv.lib.network.vovnet import VoVNet, VoVNetSpec
 
 DATA_NAMES = ("data", "gt_boxes", "normalizers")
-LEVELS = ("P3", "P4", "P5", "P6", "P7")
+LEVELS = tuple(map(level_name, STRIDES))
 OUTPUTS = LevelOutputs._fields
 """Kinds of test outputs; those of level P3 are `logits_P3` and so on."""
 
 
+BODIES: Dict[type, Callable[..., Backbone]] = {
+    ResNetSpec: ResNet,
+    MobileNetV2Spec: MobileNetV2,
+    HRNetSpec: HRNet,
+    VoVNetSpec: VoVNet,
+    DLASpec: DLA,
+}
+
+
 def pyramid(network: NetworkSpec) -> Backbone:
     """Backbone and pyramid."""
-    body = network.body
-    return FPN(MobileNetV2(body) if isinstance(body, MobileNetV2Spec) else ResNet(body), network.fpn)
+    body = BODIES[type(network.body)](network.body)
+    return HRFPN(body, network.fpn) if isinstance(network.fpn, HRFPNSpec) else FPN(body, network.fpn)
 
 
 def level_outputs(network: NetworkSpec) -> List[LevelOutputs]:
@@ -42,9 +56,9 @@ def train_symbol(network: NetworkSpec, loss: LossSpec) -> mx.sym.Symbol:
 
 
 def test_symbol(network: NetworkSpec) -> mx.sym.Symbol:
-    """Fifteen outputs: of every level logits (N, C, h, w), boxes (N, 4, h, w) in pixels, centerness (N, 1, h, w)."""
+    """Three outputs per level: logits (N, C, h, w), boxes (N, 4, h, w) in pixels, centerness (N, 1, h, w)."""
     outputs = []
-    for name, stride, level in zip(LEVELS, STRIDES, level_outputs(network)):
+    for name, stride, level in zip(network.levels, network.strides, level_outputs(network)):
         level = level._replace(boxes=level.boxes * stride if network.head.normalised else level.boxes)
         outputs += [mx.sym.identity(symbol, name=f"{kind}_{name}") for kind, symbol in zip(OUTPUTS, level)]
     return mx.sym.Group(outputs)
@@ -53,6 +67,6 @@ def test_symbol(network: NetworkSpec) -> mx.sym.Symbol:
 test_symbol.__test__ = False  # type: ignore[attr-defined]  # pytest would take it for a test
 
 
-def level_sizes(height: int, width: int) -> List[Tuple[int, int]]:
+def level_sizes(height: int, width: int, strides: Sequence[int] = STRIDES) -> List[Tuple[int, int]]:
     """(h, w) of every level for an input of height x width: each convolution of stride 2 rounds up."""
-    return [(-(-height // stride), -(-width // stride)) for stride in STRIDES]
+    return [(-(-height // stride), -(-width // stride)) for stride in strides]

@@ -9,7 +9,7 @@ from typing import Dict, List, NamedTuple, Sequence
 
 import mxnet as mx
 
-from fullconv.fcos.symbols.spec import HeadSpec
+from fullconv.fcos.symbols.spec import HeadSpec, level_name
 from fullconv.lib.network.backbone import FeatureMap
 from fullconv.lib.network.deformable import NUMBERS, convolve_at
 from fullconv.lib.operators.group_norm import group_norm
@@ -35,13 +35,16 @@ class Head:
     def __init__(self, spec: HeadSpec, channels: int) -> None:
         self.spec, self.channels = spec, channels
         self._variables: Dict[str, mx.sym.Symbol] = {}
+        self._levels: List[str] = []
 
     def __call__(self, levels: Sequence[FeatureMap]) -> List[LevelOutputs]:
         """The outputs at each level; boxes of a head with normalised targets are in strides of the level."""
+        self._levels = [level_name(level.stride) for level in levels]
         return [self._at(number, level.symbol) for number, level in enumerate(levels)]
 
     def _at(self, level: int, data: mx.sym.Symbol) -> LevelOutputs:
-        classes, boxes = self._tower("cls_tower", data, level), self._tower("bbox_tower", data, level)
+        data, convs = self._tower("share_tower", data, level, self.spec.shared), self.spec.convs
+        classes, boxes = (self._tower(f"{kind}_tower", data, level, convs) for kind in ("cls", "bbox"))
         distances = self._convolution("bbox_pred", boxes, 4, level)
         scale = mx.sym.Reshape(self._variable(f"scales.{level}_scale", shape=(1,)), shape=(1, 1, 1, 1))
         distances = mx.sym.broadcast_mul(distances, scale)
@@ -51,9 +54,9 @@ class Head:
             self._convolution("centerness", boxes if self.spec.centerness_on_boxes else classes, 1, level),
         )
 
-    def _tower(self, tower: str, data: mx.sym.Symbol, level: int) -> mx.sym.Symbol:
-        for number in range(self.spec.convs):
-            name, last = f"{tower}.{MODULES * number}", number == self.spec.convs - 1
+    def _tower(self, tower: str, data: mx.sym.Symbol, level: int, convs: int) -> mx.sym.Symbol:
+        for number in range(convs):
+            name, last = f"{tower}.{MODULES * number}", number == convs - 1
             convolve = self._deformed if last and self.spec.deformable else self._convolution
             data = convolve(name, data, self.channels, level)
             norm = f"{tower}.{MODULES * number + 1}"
@@ -81,4 +84,4 @@ class Head:
         return self._variables[name]
 
     def _node(self, name: str, level: int) -> str:
-        return f"{self.spec.prefix}{name}.P{level + 3}"
+        return f"{self.spec.prefix}{name}.{self._levels[level]}"

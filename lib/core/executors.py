@@ -23,7 +23,8 @@ class ExecutorPool:
     """At most `limit` executors of `symbol` on `ctx`, least recently used shapes dropped first.
 
     largest: input shapes of the first binding, at least as large as any that will come (larger ones still work,
-    with memory of their own). grad_req: per argument, as `simple_bind` takes it; None for prediction.
+    with memory of their own). grad_req: per argument, as `simple_bind` takes it; None for prediction. groups: devices
+    of the parts of a symbol that is not on `ctx` alone, by MXNet's `ctx_group`.
     """
 
     def __init__(
@@ -33,9 +34,11 @@ class ExecutorPool:
         largest: Shapes,
         grad_req: Optional[Mapping[str, str]] = None,
         limit: int = 16,
+        groups: Optional[Mapping[str, mx.Context]] = None,
     ) -> None:
         self.symbol = symbol
         self.ctx = ctx
+        self.groups = groups
         self.limit = limit
         self.input_names = list(largest)
         self.param_names = [name for name in symbol.list_arguments() if name not in largest]
@@ -46,7 +49,9 @@ class ExecutorPool:
         self._executors: OrderedDict[tuple, mx.executor.Executor] = OrderedDict()
         # Inputs by name: binding takes an array from here where it is large enough, and puts a new one here where not.
         self._buffer: Dict[str, mx.nd.NDArray] = {}
-        self.root = symbol.simple_bind(ctx, grad_req=self.grad_req, shared_buffer=self._buffer, **largest)
+        self.root = symbol.simple_bind(
+            ctx, grad_req=self.grad_req, group2ctx=groups, shared_buffer=self._buffer, **largest
+        )
         self._executors[self._key(largest)] = self.root
 
     @property
@@ -75,6 +80,7 @@ class ExecutorPool:
             self._executors[key] = self.symbol.simple_bind(
                 self.ctx,
                 grad_req=self.grad_req,
+                group2ctx=self.groups,
                 # Always the root, which was bound with the largest shapes.
                 shared_exec=self.root,
                 shared_arg_names=self.param_names,

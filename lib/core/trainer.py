@@ -14,6 +14,7 @@ import numpy as np
 
 from fullconv.lib.core.distributed import MPI, Buckets, join, share_arrays
 from fullconv.lib.core.executors import ExecutorPool, Shapes
+from fullconv.lib.core.joint_batch import JointBatch
 from fullconv.lib.core.optimizer import OPTIMIZERS
 from fullconv.lib.core.optimizer.multipliers import Rule, lr_multipliers, wd_multipliers
 
@@ -39,6 +40,8 @@ class Trainer:
     rescale_grad: factor on the summed gradient; average: also divide it by the batches of an update, those of all
     workers, as Caffe does. optimizer: one of OPTIMIZERS. rules: learning-rate and decay
     multipliers by name, over those in the symbol. Parameters whose `lr_mult` is 0 are fixed: they get no gradient.
+    joint_norms: batch norms take the statistics of what all devices of this worker have at a time, see `JointBatch`;
+    fills: its padding values.
     """
 
     def __init__(
@@ -56,6 +59,8 @@ class Trainer:
         optimizer: str = "sgd",
         rules: Sequence[Rule] = (),
         average: bool = False,
+        joint_norms: bool = False,
+        fills: Mapping[str, float] = {},  # noqa: B006 (only read)
     ) -> None:
         names = [n for n in symbol.list_arguments() if n not in largest]
         mults = lr_multipliers(symbol, rules)
@@ -63,10 +68,16 @@ class Trainer:
         self.learned = [n for n in names if n not in fixed]
         self.accumulate = accumulate
         grad_req = dict.fromkeys(self.learned, "write" if accumulate == 1 else "add")
-        self.pools = [ExecutorPool(symbol, ctx, largest, grad_req, executor_limit) for ctx in contexts]
+        self.contexts = list(contexts)
+        self.joint = JointBatch(symbol, largest, len(contexts), fills) if joint_norms else None
+        if self.joint is None:
+            self.pools = [ExecutorPool(symbol, ctx, largest, grad_req, executor_limit) for ctx in contexts]
+        else:
+            graph, shapes, groups = self.joint.symbol, self.joint.shapes, self.joint.groups(contexts)
+            self.pools = [ExecutorPool(graph, contexts[0], shapes, grad_req, executor_limit, groups)]
         self.world = join(kvstore)
         self.store = None
-        if len(contexts) > 1:
+        if len(self.pools) > 1:
             self.store = mx.kv.create("device" if kvstore == MPI else kvstore)
             for key, name in enumerate(self.learned):
                 self.store.init(key, self.pools[0].grads[name].zeros_like())
@@ -86,7 +97,7 @@ class Trainer:
     @property
     def batches_per_step(self) -> int:
         """Batches one update consumes on this worker."""
-        return len(self.pools) * self.accumulate
+        return len(self.contexts) * self.accumulate
 
     @property
     def batches_per_update(self) -> int:
@@ -117,6 +128,8 @@ class Trainer:
 
     def get_params(self) -> Tuple[Arrays, Arrays]:
         """Copies of (arg_params, aux_params) on the CPU; auxiliary states are averaged over devices."""
+        # MXNet's engine does not know that a pass writes auxiliary states, so reading them waits for nothing.
+        mx.nd.waitall()
         args = {n: a.as_in_context(mx.cpu()).copy() for n, a in self.pools[0].params.items()}
         aux = {}
         for name in self.pools[0].aux:
@@ -155,9 +168,9 @@ class Trainer:
 
     def seed(self, number: int) -> None:
         """Seed what operators on these devices draw by themselves (dropout), and nothing of any other device."""
-        place = self.world.rank * len(self.pools)
-        for pool in self.pools:
-            mx.random.seed((number + place) % 2**31, ctx=pool.ctx)
+        place = self.world.rank * len(self.contexts)
+        for ctx in self.contexts:
+            mx.random.seed((number + place) % 2**31, ctx=ctx)
             place += 1
 
     def diverged(self) -> List[str]:
@@ -186,8 +199,8 @@ class Trainer:
             raise ValueError(f"one update takes {self.batches_per_step} batches, got {len(batches)}")
         if self.accumulate > 1:
             self._clear_gradients()
-        for begin in range(0, len(batches), len(self.pools)):
-            self._pass(batches[begin : begin + len(self.pools)], on_outputs)
+        for begin in range(0, len(batches), len(self.contexts)):
+            self._pass(batches[begin : begin + len(self.contexts)], on_outputs)
         self._sum_gradients()
         self.num_update += 1
         first, *others = self.pools
@@ -204,7 +217,7 @@ class Trainer:
         """Forward and backward, one batch per device. Each step is queued on all devices before the next: otherwise
         MXNet makes processor devices wait for each other, in copies and for the scratch memory of operators.
         """
-        for pool, batch in zip(self.pools, batches):
+        for pool, batch in zip(self.pools, batches if self.joint is None else [self.joint.together(batches)]):
             pool.feed(batch)
         outputs = []
         for pool in self.pools:
@@ -212,7 +225,9 @@ class Trainer:
             pool.backward()
         if on_outputs is not None:
             for pool, results in zip(self.pools, outputs):
-                on_outputs({n: pool.current.arg_dict[n] for n in pool.input_names}, results)
+                inputs = {n: pool.current.arg_dict[n] for n in pool.input_names}
+                for device in [(inputs, results)] if self.joint is None else self.joint.apart(inputs, results):
+                    on_outputs(*device)
 
     def _clear_gradients(self) -> None:
         for pool in self.pools:

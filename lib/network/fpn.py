@@ -21,14 +21,19 @@ FIRST_NUMBER = 2
 class FPNSpec:
     """maps: names of the backbone's maps that are joined, finest first, each of twice the stride of the one before.
 
-    channels: of every level. top_from_body: the two extra levels start from the backbone's coarsest map instead of the
-    pyramid's. prefix: of all layers' names.
+    channels: of every level. top_from_body: the extra levels start from the backbone's coarsest map instead of the
+    pyramid's. prefix: of all layers' names. top: extra levels, 0 to 2.
     """
 
     maps: Tuple[str, ...] = ("res3", "res4", "res5")
     channels: int = 256
     top_from_body: bool = False
     prefix: str = "backbone.fpn."
+    top: int = 2
+
+    def __post_init__(self) -> None:
+        if self.top not in (0, 1, 2):
+            raise ValueError(f"a pyramid with top={self.top}: 0, 1 and 2 levels above the backbone's are known")
 
 
 class FPN:
@@ -38,7 +43,7 @@ class FPN:
         self.body, self.spec = body, spec
 
     def features(self, data: mx.sym.Symbol) -> Dict[str, FeatureMap]:
-        """A level per map of the body and two coarser ones, each (N, channels, h, w)."""
+        """A level per map of the body and `top` coarser ones, each (N, channels, h, w)."""
         body = self.body.features(data)
         maps = [body[name] for name in self.spec.maps]
         levels = self._join(maps)
@@ -61,16 +66,20 @@ class FPN:
         return levels
 
     def _top(self, body: FeatureMap, last: FeatureMap) -> List[FeatureMap]:
-        """The two levels above the last, each by a 3x3 convolution of stride 2; a ReLU stands between them only."""
+        """Up to two levels above the last, each by a 3x3 convolution of stride 2; a ReLU stands between them only."""
+        if not self.spec.top:
+            return []
         # The original looks at the channels alone, so a body with as many as the pyramid is never taken.
         source = body if self.spec.top_from_body and body.channels != self.spec.channels else last
         p6 = self._convolution(source.symbol, "top_blocks.p6", kernel=3, stride=2)
+        first = FeatureMap(p6, 2 * last.stride, self.spec.channels)
+        if self.spec.top == 1:
+            return [first]
         # Not `Activation`: where P6 is an output of the graph, MXNet 1.9.1 loses that on processors when it fuses the
         # two, and P7 would be made from P6 as it is.
         relu = mx.sym.relu(p6, name=f"{self.spec.prefix}top_blocks.p6_relu")
         p7 = self._convolution(relu, "top_blocks.p7", kernel=3, stride=2)
-        strides = (2 * last.stride, 4 * last.stride)
-        return [FeatureMap(p, stride, self.spec.channels) for p, stride in zip((p6, p7), strides)]
+        return [first, FeatureMap(p7, 4 * last.stride, self.spec.channels)]
 
     def _convolution(self, data: mx.sym.Symbol, name: str, kernel: int, stride: int = 1) -> mx.sym.Symbol:
         pad = kernel // 2

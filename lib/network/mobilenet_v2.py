@@ -8,7 +8,8 @@ from typing import Dict
 import mxnet as mx
 
 from fullconv.lib.network.backbone import FeatureMap
-from fullconv.lib.network.norm import TORCH_ARRAYS, NormSpec, normalize
+from fullconv.lib.network.norm import NormSpec
+from fullconv.lib.network.unit import unit
 
 STEM = 32
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
@@ -72,18 +73,9 @@ class MobileNetV2:
         groups: int = 1,
         relu: bool = True,
     ) -> mx.sym.Symbol:
-        pad = kernel // 2
-        data = mx.sym.Convolution(
-            data,
-            name=self._name(conv),
-            num_filter=channels,
-            num_group=groups,
-            kernel=(kernel, kernel),
-            stride=(stride, stride),
-            pad=(pad, pad),
-            no_bias=True,
+        data = unit(
+            data, self._name(conv), self._name(norm), channels, self.spec.norm, kernel, stride, groups, relu=False
         )
-        data = normalize(data, self.spec.norm, self._name(norm), channels, arrays=TORCH_ARRAYS)
         return mx.sym.clip(data, 0, 6, name=self._name(f"{norm}_relu6")) if relu else data
 
     def _name(self, name: str) -> str:

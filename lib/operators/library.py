@@ -67,8 +67,10 @@ def _refused(path: str, reason: str) -> RuntimeError:
     return RuntimeError(f"MXNet {mx.__version__} cannot load {path}: {reason}. Rebuild it with `sh init.sh`")
 
 
-def invoke(operator: str, *inputs: Array, name: Optional[str] = None, **attributes: Any) -> Array:
+def invoke(operator: str, *inputs: Array, name: Optional[str] = None, states: int = 0, **attributes: Any) -> Array:
     """Calls `operator` on symbols or on arrays (all inputs of one kind), attributes by keyword; None means absent.
+
+    states: so many inputs, the last, are changed by the operator; as symbols they are variables.
 
     Raises MXNetError, naming the operator and the value, when attributes or shapes do not fit.
     """
@@ -77,9 +79,10 @@ def invoke(operator: str, *inputs: Array, name: Optional[str] = None, **attribut
     attributes = {key: value for key, value in attributes.items() if value is not None}
     symbolic = isinstance(inputs[0], mx.sym.Symbol)
     function = _FUNCTIONS[operator][0 if symbolic else 1]
+    learned, changed = inputs[: len(inputs) - states], inputs[len(inputs) - states :]
     if symbolic:
-        return function(*map(_apart_symbol, inputs), name=name, **attributes)
-    return function(*map(_apart_array, inputs), **attributes)
+        return function(*map(_apart_symbol, learned), *changed, name=name, **attributes)
+    return function(*map(_apart_array, learned), *changed, **attributes)
 
 
 def registered() -> List[str]:

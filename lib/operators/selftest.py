@@ -14,6 +14,7 @@ import mxnet as mx
 import numpy as np
 
 from fullconv.lib.operators.assembling import assemble
+from fullconv.lib.operators.batch_norm import batch_moments, batch_normalize, batch_statistics
 from fullconv.lib.operators.box_annotator_ohem import box_annotator_ohem
 from fullconv.lib.operators.box_parser import box_parser
 from fullconv.lib.operators.channel_operator import group_max, group_pick, group_softmax
@@ -94,6 +95,22 @@ def _group_norm() -> bool:
     return np.allclose(out[0], [[0, 0], [1 + 5**0.5, 1 + 45**0.5], [1, 1], [1, 1]], atol=1e-4)
 
 
+def _batch_moments() -> bool:
+    return np.allclose(batch_moments(mx.nd.array([[1, 5], [3, 5]])).asnumpy(), [[[2, 2], [2, 5], [1, 0]]])
+
+
+def _batch_statistics() -> bool:
+    # Two ones and one seven: mean 3, variance 8, over one number less 12; half of that and half of what was there.
+    parts, mean, variance = mx.nd.array([[[2], [1], [0]], [[1], [7], [0]]]), mx.nd.ones((1,)), mx.nd.ones((1,))
+    found = batch_statistics(parts, mean, variance, momentum=0.5).asnumpy()
+    return np.allclose(found, [[3], [8]]) and np.allclose([mean.asscalar(), variance.asscalar()], [2, 6.5])
+
+
+def _batch_normalize() -> bool:
+    data, two = mx.nd.array([[9], [1]]), mx.nd.array([2])
+    return np.allclose(batch_normalize(data, mx.nd.array([[5], [4]]), two, two).asnumpy(), [[6], [-2]], atol=1e-3)
+
+
 def _sigmoid_focal_loss() -> bool:
     # At a logit of 0, alpha (1/2)^2 log 2 is log 2 / 16 and (1 - alpha) makes three of them; label -1 counts nothing.
     loss = sigmoid_focal_loss(mx.nd.zeros((1, 2, 2)), mx.nd.array([[1, -1]])).asnumpy()
@@ -144,6 +161,9 @@ CHECKS: Dict[str, Callable[[], bool]] = {
     "fullconv_box_annotator_ohem": _box_annotator_ohem,
     "fullconv_box_parser": _box_parser,
     "fullconv_group_norm": _group_norm,
+    "fullconv_batch_moments": _batch_moments,
+    "fullconv_batch_statistics": _batch_statistics,
+    "fullconv_batch_normalize": _batch_normalize,
     "fullconv_sigmoid_focal_loss": _sigmoid_focal_loss,
     "fullconv_iou_loss": _iou_loss,
     "fullconv_fcos_target": _fcos_target,

@@ -7,6 +7,8 @@
 //     static constexpr Gradient kGradient = Gradient::kOwn;              // or kZero: inputs get zeros; kNone: an error
 //     static Signature signature(const Attributes& a);                   // checks attributes; names of inputs, outputs
 //     static Shapes infer_shape(const Attributes& a, const Shapes& in);  // checks shapes; shapes of outputs
+//     static std::vector<int> states();                                  // optional: inputs that forward changes, which
+//                                                                        // MXNet calls auxiliary; see Call::state
 //     static void forward(Call& call);
 //     static void backward(Call& call);                                  // kOwn only; call.in: head gradients, inputs,
 //   };                                                                   // outputs; call.out: a gradient per input
@@ -22,6 +24,7 @@
 #include <exception>
 #include <mutex>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "mxnet/lib_api.h"
@@ -67,6 +70,8 @@ class Call {
       : attrs(attributes), in(*inputs), out(*outputs), on_gpu(gpu), resource_(resource) {}
 
   const float* input(size_t i) const { return static_cast<const float*>(in[i].data_ptr); }
+  // An input that is named in the operator's states.
+  float* state(size_t i) const { return static_cast<float*>(in[i].data_ptr); }
   float* output(size_t i) const { return static_cast<float*>(out[i].data_ptr); }
   int in_dim(size_t tensor, size_t axis) const { return static_cast<int>(in[tensor].shape[axis]); }
   int out_dim(size_t tensor, size_t axis) const { return static_cast<int>(out[tensor].shape[axis]); }
@@ -136,6 +141,11 @@ mxnet::ext::MXReturnValue guarded(const char* op, const Body& body) {
   return mxnet::ext::MX_FAIL;
 }
 
+template <typename Op, typename = void>
+struct HasStates : std::false_type {};
+template <typename Op>
+struct HasStates<Op, decltype(static_cast<void>(Op::states()))> : std::true_type {};
+
 template <typename Op>
 struct Registration {
   using Map = std::unordered_map<std::string, std::string>;
@@ -203,10 +213,22 @@ struct Registration {
     });
   }
 
+  // MXNet knows how an argument is stored but asks the operator how a state is: dense, like everything here.
+  static Result infer_storage(const Map&, std::vector<int>* in, std::vector<int>* out) {
+    for (int& type : *in) type = mxnet::ext::kDefaultStorage;
+    for (int& type : *out) type = mxnet::ext::kDefaultStorage;
+    return mxnet::ext::MX_SUCCESS;
+  }
+
+  static Result mutate_inputs(const Map&, std::vector<int>* indices) {
+    if constexpr (HasStates<Op>::value) *indices = Op::states();
+    return mxnet::ext::MX_SUCCESS;
+  }
+
   Registration() {
-    mxnet::ext::Registry<mxnet::ext::CustomOp>::get()
-        ->add(Op::kName)
-        .setForward(forward<false>, "cpu")
+    mxnet::ext::CustomOp& op = mxnet::ext::Registry<mxnet::ext::CustomOp>::get()->add(Op::kName);
+    if (HasStates<Op>::value) op.setMutateInputs(mutate_inputs).setInferSType(infer_storage);
+    op.setForward(forward<false>, "cpu")
         .setForward(forward<true>, "gpu")
         .setBackward(backward<false>, "cpu")
         .setBackward(backward<true>, "gpu")

@@ -12,6 +12,7 @@
 #include <cmath>
 
 #include "operator_cxx/common/backend.h"
+#include "operator_cxx/common/moments.h"
 #include "operator_cxx/common/rows.h"
 
 FULLCONV_API(fullconv_group_norm_fwd, const float* data, const float* gamma, const float* beta, float* out,
@@ -70,34 +71,15 @@ FC_HD float threshold(const GroupNormShape& s) { return s.relu ? FLT_MIN : -HUGE
 // 0 where the ReLU is closed, else 1, also for NaN.
 FC_HD float gate(float value, float threshold) { return value < threshold ? 0.f : 1.f; }
 
-// Sums of x - first and of its square. `first`, the row's own first number, keeps the digits of data with a
-// large mean: the variance can be no smaller than what that number itself contributes to it.
-struct Moments {
-  const float* data;
-  int64_t area;
-  struct Row {
-    const float* x;
-    double first;
-    FC_HD void add(int64_t at, double* sum, double* squares) const {
-      const double d = x[at] - first;
-      *sum += d;
-      *squares += d * d;
-    }
-  };
-  FC_HD Row row(int64_t r) const { return {data + r * area, data[r * area]}; }
-};
-
 // Joins the moments of a group's rows (Chan et al., 1979) and prepares the rows.
 struct JoinMoments {
-  const float* data;
+  Moments moments;
   const float* gamma;
   const float* beta;
   GroupNormScratch scratch;
   GroupNormShape s;
   int64_t first_group;
-  FC_HD double row_mean(int64_t row) const {
-    return data[row * s.area] + scratch.sums[row].first / static_cast<double>(s.area);
-  }
+  FC_HD double row_mean(int64_t row) const { return moments.mean(row, scratch.sums[row]); }
   FC_HD void operator()(int64_t i) const {
     const int64_t group = first_group + i, count = s.rows_per_group(), begin = group * count;
     double mean = 0, spread = 0;
@@ -105,9 +87,7 @@ struct JoinMoments {
     mean /= static_cast<double>(count);
     for (int64_t row = begin; row < begin + count; ++row) {
       const double from_mean = row_mean(row) - mean, area = static_cast<double>(s.area);
-      const double inside =
-          scratch.sums[row].second - scratch.sums[row].first * scratch.sums[row].first / area;
-      spread += (inside < 0 ? 0 : inside) + area * from_mean * from_mean;
+      spread += moments.spread(scratch.sums[row]) + area * from_mean * from_mean;
     }
     const double inverse = 1.0 / sqrt(spread / s.group_size() + s.eps);
     scratch.statistics[group] = {mean, inverse};

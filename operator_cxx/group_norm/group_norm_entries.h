@@ -11,11 +11,12 @@ int FC_ENTRY(fullconv_group_norm_fwd)(const float* data, const float* gamma, con
   const GroupNormShape s{n, channels, groups, area, eps, relu != 0};
   Workspace space(workspace);
   const GroupNormScratch scratch(&space, n, channels, groups);
+  const Moments moments{data, s.area};
   const auto backend = FC_BACKEND(stream);
   const auto part = [&](int64_t first, int64_t count) {
     const int64_t begin = first * s.rows_per_group(), rows = count * s.rows_per_group();
-    int failed = sum_rows(backend, begin, rows, s.area, Moments{data, s.area}, scratch.sums);
-    if (!failed) failed = backend.for_each(count, JoinMoments{data, gamma, beta, scratch, s, first});
+    int failed = sum_rows(backend, begin, rows, s.area, moments, scratch.sums);
+    if (!failed) failed = backend.for_each(count, JoinMoments{moments, gamma, beta, scratch, s, first});
     if (failed) return failed;
     return map_rows(backend, begin, rows, s.area,
                     Normalise{data, out, scratch.normalisers, s.area, threshold(s)});
@@ -31,13 +32,14 @@ int FC_ENTRY(fullconv_group_norm_bwd)(const float* grad_out, const float* data, 
   const GroupNormShape s{n, channels, groups, area, eps, relu != 0};
   Workspace space(workspace);
   const GroupNormScratch scratch(&space, n, channels, groups);
+  const Moments moments{data, s.area};
   const auto backend = FC_BACKEND(stream);
   const HeadGradients heads{data, grad_out, scratch.normalisers, s.area, threshold(s)};
   const auto part = [&](int64_t first, int64_t count) {
     const int64_t begin = first * s.rows_per_group(), rows = count * s.rows_per_group();
     // Computed again: MXNet hands a backward pass inputs and outputs, but no statistics.
-    int failed = sum_rows(backend, begin, rows, s.area, Moments{data, s.area}, scratch.sums);
-    if (!failed) failed = backend.for_each(count, JoinMoments{data, gamma, beta, scratch, s, first});
+    int failed = sum_rows(backend, begin, rows, s.area, moments, scratch.sums);
+    if (!failed) failed = backend.for_each(count, JoinMoments{moments, gamma, beta, scratch, s, first});
     if (!failed) failed = sum_rows(backend, begin, rows, s.area, GradientSums{heads}, scratch.sums);
     if (!failed) failed = backend.for_each(count, JoinGradients{gamma, scratch, s, first});
     if (failed) return failed;

@@ -74,7 +74,7 @@ def test_words_of_the_command_line():
         ("MODEL.RESNETS.BACKBONE_OUT_CHANNELS", 48, "32 groups"),
         ("MODEL.FCOS.IOU_LOSS_TYPE", "l1", "must be one of iou, linear_iou, giou"),
         ("MODEL.FCOS.FPN_STRIDES", [4, 8], "must be one of"),
-        ("MODEL.FCOS.SIZES_OF_INTEREST", [64, 32, 128, 256], "four ascending"),
+        ("MODEL.FCOS.SIZES_OF_INTEREST", [64, 32, 128, 256], "takes 4 ascending"),
         ("MODEL.FCOS.PRIOR_PROB", 1.0, "between 0 and 1"),
         ("MODEL.FCOS.NUM_CLASSES", 1, "counts the background"),
         ("INPUT.MIN_SIZE_RANGE_TRAIN", [800, 640], "ascending"),
@@ -93,6 +93,6 @@ def test_what_does_not_fit_is_refused(key, value, message):
 
 def test_mobilenet_is_trained_whole():
     keys = {"MODEL.BACKBONE.CONV_BODY": "MNV2-FPN-RETINANET"}
-    with pytest.raises(ConfigError, match="FREEZE_CONV_BODY_AT must be 0 for MobileNetV2"):
+    with pytest.raises(ConfigError, match="FREEZE_CONV_BODY_AT must be 0 for MNV2"):
         fcos_config.load(None, keys)
     fcos_config.load(None, {**keys, "MODEL.BACKBONE.FREEZE_CONV_BODY_AT": 0})

@@ -112,6 +112,11 @@ HEAD = [CLS_SEG, BBOX, ROIS, Out((R, C)), Out((R, B)), Out((R, 2, P, P)), N, *HE
 HEAD.append(Scratch("fullconv_fcis_head_workspace", HEAD_SIZES))
 GROUP_NORM = [100 + normal(N, 12, H, W), normal(12), normal(12)]
 GROUP_NORM_SIZES = (N, 12, 3, H * W, Double(1e-5), 1, Scratch("fullconv_group_norm_workspace", (N, 12, 3)))
+BATCH = [normal(N, 12, H, W), np.abs(normal(2, 12)), normal(12), normal(12)]
+BATCH_SIZES = (N, 12, H * W)
+BATCH_SCRATCH = Scratch("fullconv_batch_norm_workspace", (N, 12))
+BATCH_PARTS = np.abs(normal(3, 3, 12)) + 1
+AVERAGES = [normal(12), np.abs(normal(12))]
 FOCAL = [normal(N, C, H * W), RANDOM.randint(-1, C + 1, (N, H * W)).astype(np.float32)]
 FOCAL_SIZES = (N, C, H * W, Double(0.25), Double(2))
 DISTANCES = [np.abs(normal(R, 4)), np.abs(normal(R, 4)), np.abs(normal(R))]
@@ -165,6 +170,20 @@ ENTRIES: Dict[str, Entry] = {
     "fullconv_group_norm_bwd": Entry(
         [normal(N, 12, H, W), *GROUP_NORM, Out((N, 12, H, W)), Out((12,)), Out((12,)), *GROUP_NORM_SIZES], 1e-4
     ),
+    "fullconv_batch_moments_fwd": Entry([BATCH[0], Out((3, 12)), *BATCH_SIZES, BATCH_SCRATCH], 1e-5),
+    "fullconv_batch_moments_bwd": Entry(
+        [normal(3, 12), BATCH[0], normal(3, 12), Out(BATCH[0].shape), *BATCH_SIZES], 1e-5
+    ),
+    "fullconv_batch_statistics_fwd": Entry([BATCH_PARTS, *AVERAGES, Out((2, 12)), 3, 12, Double(0.9)], 1e-5),
+    "fullconv_batch_statistics_bwd": Entry(
+        [normal(2, 12), BATCH_PARTS, normal(2, 12), Out(BATCH_PARTS.shape), 3, 12], 1e-5
+    ),
+    "fullconv_batch_normalize_fwd": Entry([*BATCH, Out(BATCH[0].shape), *BATCH_SIZES, Double(1e-5)], 1e-4),
+    "fullconv_batch_normalize_bwd": Entry(
+        [normal(*BATCH[0].shape), *BATCH[:3], Out(BATCH[0].shape), Out((2, 12)), Out((12,)), Out((12,))]
+        + [*BATCH_SIZES, Double(1e-5), BATCH_SCRATCH],
+        1e-3,
+    ),
     "fullconv_sigmoid_focal_loss_fwd": Entry([*FOCAL, Out(FOCAL[0].shape), *FOCAL_SIZES], 1e-5),
     "fullconv_sigmoid_focal_loss_bwd": Entry(
         [normal(*FOCAL[0].shape), *FOCAL, Out(FOCAL[0].shape), *FOCAL_SIZES], 1e-5
@@ -211,6 +230,9 @@ OPERATORS: Dict[str, Operator] = {
     "fullconv_box_annotator_ohem": Operator(OHEM, {"roi_per_img": 16}),
     "fullconv_box_parser": Operator(DECODE, {"class_agnostic": True}, 1e-4),
     "fullconv_group_norm": Operator(GROUP_NORM, {"num_groups": 3, "act": "relu"}, 1e-4),
+    "fullconv_batch_moments": Operator(BATCH[:1], {}, 1e-5),
+    "fullconv_batch_statistics": Operator([BATCH_PARTS, *AVERAGES], {"momentum": 0.8}, 1e-5),
+    "fullconv_batch_normalize": Operator(BATCH, {"eps": 1e-3}, 1e-3),
     "fullconv_sigmoid_focal_loss": Operator(FOCAL, {"alpha": 0.25, "gamma": 2}, 1e-5),
     "fullconv_iou_loss": Operator(DISTANCES, {"loss_type": "giou"}, 1e-5),
     "fullconv_deformable_conv": Operator(

@@ -6,11 +6,15 @@ import mxnet as mx
 import pytest
 
 from fullconv.fcis.symbols.spec import LAYOUTS
+from fullconv.lib.network.dla import DLA
 from fullconv.lib.network.fpn import FPN, FPNSpec
+from fullconv.lib.network.hrfpn import HRFPN, HRFPNSpec
+from fullconv.lib.network.hrnet import WIDTHS, HRNet, HRNetSpec
 from fullconv.lib.network.mobilenet_v2 import MobileNetV2
 from fullconv.lib.network.resnet import ResNet
 from fullconv.lib.network.resnet_spec import RESNETS
 from fullconv.lib.network.vgg import VGG16, VGGS, vgg16_spec
+from fullconv.lib.network.vovnet import VOVNETS, VoVNet
 
 NETWORKS = {name: ResNet(spec) for name, spec in RESNETS.items()}
 NETWORKS.update({name: VGG16(spec) for name, spec in VGGS.items()})
@@ -21,6 +25,12 @@ NETWORKS["deformed"] = ResNet(DEFORMED)
 NETWORKS["mobilenet_v2"] = MobileNetV2()
 NETWORKS["pyramid"] = FPN(ResNet(RESNETS["R-50"]))
 NETWORKS["pyramid_use_c5"] = FPN(ResNet(DEFORMED), FPNSpec(channels=128, top_from_body=True))
+NETWORKS.update({name: HRNet(HRNetSpec(width)) for name, width in WIDTHS.items()})
+NETWORKS.update({name: VoVNet(spec) for name, spec in VOVNETS.items()})
+NETWORKS["dla_34"] = DLA()
+NETWORKS["pyramid_hrnet"] = HRFPN(HRNet(HRNetSpec(18)), HRFPNSpec((4, 8, 16, 32, 64, 128), channels=64))
+NETWORKS["pyramid_vovnet"] = FPN(VoVNet(VOVNETS["V-39"]))
+NETWORKS["pyramid_real_time"] = FPN(DLA(), FPNSpec(top=0))
 
 SIZES = ((600, 1000), (75, 93), (128, 131), (225, 64))
 
@@ -43,7 +53,9 @@ def test_channels_and_strides_are_those_of_the_maps(name):
             assert larger[2:] == (at[key][2] + 1, at[key][3] + 3), key
 
 
-@pytest.mark.parametrize("name", ["resnet_v1_50", "X-101-64x4d", "vgg16_stride8", "pyramid"])
+@pytest.mark.parametrize(
+    "name", ["resnet_v1_50", "X-101-64x4d", "vgg16_stride8", "pyramid", "HRNET-W18", "V-39", "dla_34"]
+)
 def test_any_symbol_can_be_the_images(name):
     """The maps stand on what they are given, and on no other input."""
     maps = NETWORKS[name].features(mx.sym.Variable("pixels") * 2)
@@ -56,6 +68,11 @@ def test_names_of_the_maps():
         "resnet_v1_50": "res2 res3 res4 res5",
         "R-50": "res2 res3 res4 res5",
         "pyramid": "P3 P4 P5 P6 P7",
+        "pyramid_hrnet": "P2 P3 P4 P5 P6 P7",
+        "pyramid_real_time": "P3 P4 P5",
+        "HRNET-W18": "branch0 branch1 branch2 branch3",
+        "V-57": "res2 res3 res4 res5",
+        "dla_34": "res2 res3 res4 res5",
         "vgg16": "conv1_2 pool1 conv2_2 pool2 conv3_3 pool3 conv4_3 pool4 conv5_3 pool5",
         "vgg16_stride8": "conv1_2 pool1 conv2_2 pool2 conv3_3 pool3 conv4_3 pool4 conv5_3",
         "vgg16_fcn": "conv1_2 pool1 conv2_2 pool2 conv3_3 pool3 conv4_3 pool4 conv5_3 pool5 fc7",

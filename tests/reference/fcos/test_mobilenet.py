@@ -6,8 +6,10 @@ from typing import Callable, Dict
 
 import mxnet as mx
 import numpy as np
+import pytest
 
 from fullconv.lib.convert.state_dict import ours, theirs
+from fullconv.lib.core.joint_batch import JointBatch
 from fullconv.lib.network.fpn import FPN, FPNSpec
 from fullconv.lib.network.mobilenet_v2 import MAPS, MobileNetV2, MobileNetV2Spec
 
@@ -67,4 +69,31 @@ def test_training_and_testing(fcos_reference: Callable) -> None:
         if name.endswith(VARIANCE):
             count = seen[layer] / (seen[layer] - 1)
         array[:] = (array - count * training.aux_dict[name]) / 0.9
+    compare(testing, arrays, "eval")
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_joint_batch_norms(fcos_reference: Callable, devices: int) -> None:
+    """Outputs and running averages of one step are PyTorch's, on two devices with half of the images each, too."""
+    arrays = fcos_reference("g_backbone_mnv2_w025")
+    images = np.split(arrays["x"], devices)
+    joint = JointBatch(network(), {"data": images[0].shape}, devices)
+    inputs = joint.together([{"data": part} for part in images])
+    shapes = {name: array.shape for name, array in inputs.items()}
+    contexts = [mx.cpu(device) for device in range(devices)]
+    executor = joint.symbol.simple_bind(contexts[0], grad_req="null", group2ctx=joint.groups(contexts), **shapes)
+    for name, array in {**executor.arg_dict, **executor.aux_dict}.items():
+        key = f"w/{theirs(name)[len('backbone.') :]}"
+        array[:] = inputs[name] if name in inputs else arrays[key]
+    for array in executor.aux_dict.values():
+        array[:] = 0  # so that one step leaves a tenth of the batch's
+    outputs = executor.forward(is_train=True)
+    for level, p in enumerate(LEVELS):
+        found = np.concatenate([output.asnumpy() for output in outputs[level :: len(LEVELS)]])
+        expected = arrays[f"train/{p}"]
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max(), err_msg=p)
+    # The recorded averages are those after the step; with what it left taken back, testing is as recorded before it.
+    testing = bind(arrays, "null")
+    for name, array in testing.aux_dict.items():
+        array[:] = (arrays[f"train_after/{theirs(name)[len('backbone.') :]}"] - executor.aux_dict[name].asnumpy()) / 0.9
     compare(testing, arrays, "eval")

@@ -1,0 +1,36 @@
+"""A convolution, its normalisation and a ReLU: what most networks are stacked from."""
+
+from __future__ import annotations
+
+import mxnet as mx
+
+from fullconv.lib.network.norm import TORCH_ARRAYS, NormSpec, normalize
+
+
+def unit(
+    data: mx.sym.Symbol,
+    conv: str,
+    norm: str,
+    channels: int,
+    spec: NormSpec,
+    kernel: int = 3,
+    stride: int = 1,
+    groups: int = 1,
+    relu: bool = True,
+) -> mx.sym.Symbol:
+    """(N, channels, h, w) of data (N, C, H, W): sides are divided by the stride and rounded up.
+
+    conv, norm: names of the two layers; their arrays end as PyTorch's do (`<conv>_weight`, `<norm>_running_mean`, ...).
+    """
+    pad = kernel // 2
+    data = mx.sym.Convolution(
+        data,
+        name=conv,
+        num_filter=channels,
+        num_group=groups,
+        kernel=(kernel, kernel),
+        stride=(stride, stride),
+        pad=(pad, pad),
+        no_bias=True,
+    )
+    return normalize(data, spec, norm, channels, f"{norm}_relu" if relu else None, TORCH_ARRAYS)
