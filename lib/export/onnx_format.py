@@ -156,11 +156,14 @@ MAX_TEXT = 1_000_000
 """Characters that a value of the metadata may have."""
 
 
-def read_head(path: str) -> Head:
-    """What the file says about itself.
+def read_head(model: Union[str, bytes]) -> Head:
+    """What a file, or its content, says about itself.
 
     Raises FormatError: it is no ONNX model. OSError: it cannot be read.
     """
+    if isinstance(model, bytes):
+        return _head("the exported network", memoryview(model))
+    path = model
     with open(path, "rb") as file:
         if os.path.getsize(path) == 0:
             raise FormatError(f"{path}: the file is empty, no ONNX model")

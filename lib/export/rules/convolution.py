@@ -38,10 +38,13 @@ def deformable(node: Node, graph: Graph) -> str:
     data, offset, *rest = node.inputs
     mask = [rest.pop(0)] if node.flag("modulated") else []
     weight, *bias = rest
-    # "" stands for an optional input that is left out in front of one that is there.
-    inputs = [data, weight, offset, *(bias or [""] * len(mask)), *mask]
+    if mask and not bias:
+        # The mask comes behind the bias, and not every engine can leave an input out in between.
+        filters = int(node.get("num_filter"))
+        bias = [graph.floats(*[0.0] * filters, shape=(filters,))]
     groups = int(node.get("num_deformable_group", 1))
-    return graph.add("DeformConv", *inputs, name=node.name, offset_group=groups, **_geometry(node))
+    attributes = {"offset_group": groups, **_geometry(node)}
+    return graph.add("DeformConv", data, weight, offset, *bias, *mask, name=node.name, **attributes)
 
 
 def fully_connected(node: Node, graph: Graph) -> str:
