@@ -18,12 +18,12 @@ if not __package__:  # run as a script, Python would look for modules beside it,
 
 import numpy as np  # noqa: E402
 
-from fullconv.fcos import config as fcos_config  # noqa: E402
-from fullconv.fcos.model import class_names, load_detectors  # noqa: E402
+from fullconv.fcos import exported  # noqa: E402
 from fullconv.fcos.preprocess import check_size  # noqa: E402
 from fullconv.lib.experiment import demo  # noqa: E402
 from fullconv.lib.experiment.config import parse_overrides  # noqa: E402
 from fullconv.lib.experiment.detection_demo import DetectionDemo  # noqa: E402
+from fullconv.lib.experiment.model_file import ModelFile  # noqa: E402
 
 PUBLISHED_CFG = ROOT / "experiments" / "fcos" / "cfgs" / "fcos_imprv_R_50_FPN_1x.yaml"
 ADVICE = """\
@@ -37,16 +37,23 @@ class FCOSDemo(DetectionDemo):
 
     title = "FCOS demo"
     default_model = "model/FCOS_imprv_R_50_FPN_1x.pth"
-    endings = (".params", ".pth", ".safetensors")
+    endings = (".params", ".pth", ".safetensors", ".onnx")
     advice = ADVICE
 
     def load(self, paths: Sequence[Path]) -> None:
         """The network with its weights, and its class names."""
         args, model = self.args, self.model
-        self.config = fcos_config.load(args.cfg or model.config or str(PUBLISHED_CFG), parse_overrides(args.set))
-        names = class_names(model.path, model.prefix)
+        if model.exported:
+            detector, names = exported.load(model.path, self.choice())
+        else:
+            # An exported network runs where MXNet is not installed, which these import.
+            from fullconv.fcos import config as fcos_config
+            from fullconv.fcos.model import class_names, load_detectors
+
+            self.config = fcos_config.load(configuration(args.cfg, model), parse_overrides(args.set))
+            names = class_names(model.path, model.prefix)
+            (detector,) = load_detectors(self.config, model.path, len(names) + 1, [self.context()], self.choice())
         self.name_classes(names)
-        (detector,) = load_detectors(self.config, model.path, len(names) + 1, [self.context()])
         self.detector, self.images = detector, detector.images
 
     def devices(self) -> Tuple[str, str]:
@@ -56,6 +63,11 @@ class FCOSDemo(DetectionDemo):
     def check(self, image: np.ndarray, path: Path) -> None:
         """Not too long and thin."""
         check_size(image.shape[:2], self.images, str(path))
+
+
+def configuration(cfg: Optional[str], model: ModelFile) -> str:
+    """The yaml file of a model: what is given, what training left, or the published one."""
+    return cfg or model.config or str(PUBLISHED_CFG)
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:

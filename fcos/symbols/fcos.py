@@ -9,16 +9,17 @@ from typing import List, Tuple
 
 import mxnet as mx
 
+from fullconv.fcos.levels import LEVELS as LEVELS
+from fullconv.fcos.levels import STRIDES
 from fullconv.fcos.symbols.head import Head, LevelOutputs
 from fullconv.fcos.symbols.losses import losses
-from fullconv.fcos.symbols.spec import STRIDES, LossSpec, NetworkSpec
+from fullconv.fcos.symbols.spec import LossSpec, NetworkSpec
 from fullconv.lib.network.backbone import Backbone
 from fullconv.lib.network.fpn import FPN
 from fullconv.lib.network.mobilenet_v2 import MobileNetV2, MobileNetV2Spec
 from fullconv.lib.network.resnet import ResNet
 
 DATA_NAMES = ("data", "gt_boxes", "normalizers")
-LEVELS = ("P3", "P4", "P5", "P6", "P7")
 OUTPUTS = LevelOutputs._fields
 """Kinds of test outputs; those of level P3 are `logits_P3` and so on."""
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Tuple, Union
 
+from fullconv.fcos.levels import STRIDES as STRIDES
 from fullconv.lib.network.fpn import FPNSpec
 from fullconv.lib.network.mobilenet_v2 import MobileNetV2Spec
 from fullconv.lib.network.resnet_spec import ResNetSpec
-
-STRIDES = (8, 16, 32, 64, 128)
-"""Of the pyramid's levels, P3 to P7."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from typing import Any, Dict, Mapping, NamedTuple, Protocol, Tuple, Union
 
@@ -21,6 +22,13 @@ class Choice(NamedTuple):
     engine: str = MXNET
     precision: str = FP32
     gpu: bool = False
+
+    def determining(self) -> Dict[str, str]:
+        """What results follow from; MXNet is not named, so that results from before there was a choice stay."""
+        return {} if self.engine == MXNET else {"engine": self.engine, "precision": self.precision}
+
+
+BY_MXNET = Choice()
 
 
 class Network(Protocol):
@@ -66,6 +74,14 @@ def open_model(model: Model, choice: Choice) -> Network:
 
         return OpenVino(model, choice)
     raise EngineError("engine mxnet computes checkpoints, not ONNX files: add --engine onnxruntime or openvino")
+
+
+def first_installed() -> str:
+    """The first engine that reads exported files and can be imported. Raises EngineError: none."""
+    for engine in (ONNXRUNTIME, OPENVINO):
+        if importlib.util.find_spec(engine) is not None:
+            return engine
+    raise EngineError("an exported network needs an engine: pip install onnxruntime, or openvino")
 
 
 def missing(engine: str, package: str, error: ImportError) -> EngineError:

@@ -1,0 +1,50 @@
+"""FCOS from an exported file: nothing here needs MXNet."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Mapping, Tuple
+
+import numpy as np
+
+from fullconv.fcos.levels import LEVELS
+from fullconv.fcos.postprocess import Level, ResultSpec
+from fullconv.fcos.preprocess import InputSpec
+from fullconv.fcos.tester import Detector, ViewSpec
+from fullconv.lib.engines.network import Choice, Network, open_model
+from fullconv.lib.export.metadata import describe
+
+NAME = "fcos"
+REMEDY = "python -m fullconv.fcos.export"
+
+KINDS = {"logits": "logits", "boxes": "bbox_reg", "centerness": "centerness"}
+"""What the kinds of outputs, of `Level`, are called in a file: `P3/logits`, `P3/bbox_reg`, ..."""
+
+OUTPUTS = {f"{level}/{KINDS[kind]}": f"{kind}_{level}" for level in LEVELS for kind in Level._fields}
+"""Outputs of an exported FCOS -> outputs of `fcos.symbols.fcos.test_symbol`, in its order."""
+
+
+class Named:
+    """An exported network whose outputs have the names of the test symbol."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+
+    def start(self, batch: Mapping[str, np.ndarray]) -> Any:
+        """Queue a forward pass of `data` (N, 3, H, W)."""
+        return self.network.start(batch)
+
+    def finish(self, started: Any) -> Dict[str, np.ndarray]:
+        """Wait for it."""
+        return {OUTPUTS[name]: array for name, array in self.network.finish(started).items()}
+
+
+def load(path: str, choice: Choice) -> Tuple[Detector, Dict[int, str]]:
+    """The detector in a file, and its class names by category id.
+
+    Raises FormatError, MetadataError, EngineError: no such file, or no engine for it.
+    """
+    about = describe(path, NAME, REMEDY)
+    images, results = about.spec("input", InputSpec), about.spec("results", ResultSpec)
+    more, names = about.spec("views", ViewSpec), about.names("classes")
+    detector = Detector(Named(open_model(path, choice)), images, results, more)
+    return detector, {int(key): name for key, name in names.items()}
