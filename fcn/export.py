@@ -25,7 +25,7 @@ def build(args: argparse.Namespace, file: ModelFile) -> Exportable:
     """The network of a model, and what is said of it."""
     found = load(file, args.cfg, args.set, args.network)
     form = form_of(found.trained.net)
-    return found.trained.exportable(texts(NAME, {"classes": found.classes, "input": found.images, "form": form}))
+    return found.trained.exportable(texts(NAME, {"classes": found.classes, "input": found.images, "network": form}))
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:

@@ -41,7 +41,7 @@ def load(path: str, choice: Choice, tile: int = 0) -> Tuple[Segmenter, ImageInpu
     Raises FormatError, MetadataError, EngineError: no such file, or no engine for it. ValueError: `tile` is too small.
     """
     about = describe(path, NAME, REMEDY)
-    images, form, classes = about.spec("input", ImageInput), about.spec("form", Form), about.value("classes")
+    images, form, classes = about.spec("input", ImageInput), about.spec("network", Form), about.value("classes")
     if not isinstance(classes, dict) or set(classes) != set(form.labels):
         raise MetadataError(f"{path}: fullconv.classes must have names for {', '.join(form.labels)}: {classes!r}")
     return Segmenter(open_model(path, choice), form, tile), images, classes

@@ -60,7 +60,7 @@ class _Converter:
         described = json.loads(network.symbol.tojson())
         self.nodes: List[Dict[str, Any]] = described["nodes"]
         heads = [(head[0], head[1]) for head in described["heads"]]
-        self.folds = _folds(self.nodes, {index for index, _ in heads})
+        self.folds = folds(self.nodes, {index for index, _ in heads})
         self.values: Dict[Tuple[int, int], str] = {}
         self._refuse_unknown()
         for index, raw in enumerate(self.nodes):
@@ -104,8 +104,8 @@ def _as_numpy(array: Any) -> np.ndarray:
     return array.asnumpy() if isinstance(array, mx.nd.NDArray) else np.asarray(array)
 
 
-def _folds(nodes: Sequence[Mapping[str, Any]], heads: Set[int]) -> Dict[int, int]:
-    """Convolution -> the BatchNorm that alone uses it."""
+def folds(nodes: Sequence[Mapping[str, Any]], heads: Set[int]) -> Dict[int, int]:
+    """Convolution -> the BatchNorm that alone uses it, by their places in a symbol's json. heads: its outputs."""
     uses = Counter(source for raw in nodes for source, *_ in raw["inputs"])
     found = {}
     for index, raw in enumerate(nodes):
