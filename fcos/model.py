@@ -21,6 +21,7 @@ from fullconv.fcos.tester import Detector, ViewSpec
 from fullconv.fcos.weights import load_model
 from fullconv.lib.convert import weights
 from fullconv.lib.core.devices import parse_devices
+from fullconv.lib.core.executors import Shapes
 from fullconv.lib.core.exported import exported_in
 from fullconv.lib.core.matching import expected_shapes
 from fullconv.lib.core.predictor import Predictor
@@ -56,8 +57,8 @@ class Trained(NamedTuple):
     def in_engine(self, choice: Choice, ctx: mx.Context) -> Network:
         """The outputs of the test symbol, computed as `choice` says."""
         if choice.engine == MXNET:
-            symbol, largest = test_symbol(self.network), {"data": (1, 3, *self.images.largest)}
-            return Predictor(symbol, ctx, largest, self.params, self.params)
+            largest: Shapes = {"data": (1, 3, *self.images.largest)}
+            return Predictor(test_symbol(self.network), ctx, largest, self.params, self.params)
         return Named(exported_in(self.exportable({}), choice))
 
     def detector(self, choice: Choice, ctx: mx.Context) -> Detector:

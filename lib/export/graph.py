@@ -67,12 +67,12 @@ class Graph:
         self._constants: Dict[Tuple[str, tuple, bytes], str] = {}
         self._count = 0
 
-    def add(self, kind: str, *inputs: str, name: str = "", outputs: int = 1, **attributes: Attribute) -> str:
+    def add(self, kind: str, *inputs: str, name: str = "", **attributes: Attribute) -> str:
         """Add an operator; returns the name of its output. name: of the MXNet layer, so that both can be compared."""
-        return self.add_many(kind, *inputs, name=name, outputs=outputs, **attributes)[0]
+        return self.add_many(kind, *inputs, name=name, outputs=1, **attributes)[0]
 
     def add_many(
-        self, kind: str, *inputs: str, name: str = "", outputs: int = 1, **attributes: Attribute
+        self, kind: str, *inputs: str, outputs: int, name: str = "", **attributes: Attribute
     ) -> Tuple[str, ...]:
         """`add` for an operator with several outputs."""
         for value in inputs:
@@ -114,8 +114,9 @@ class Graph:
 
     def shape(self, value: str, first: int = 0, last: Optional[int] = None) -> str:
         """The lengths of axes first to last - 1 of a value, as integers."""
-        bounds: Dict[str, int] = {"start": first} if last is None else {"start": first, "end": last}
-        return self.add("Shape", value, **bounds)
+        if last is None:
+            return self.add("Shape", value, start=first)
+        return self.add("Shape", value, start=first, end=last)
 
     def per_channel(self, name: str, array: np.ndarray) -> str:
         """A number for each channel of (N, C, H, W)."""

@@ -89,7 +89,7 @@ def _attribute(name: str, value: Attribute) -> bytes:
 
 def encode_tensor(name: str, array: np.ndarray) -> List[Part]:
     """An array, float32 or int64, in parts, so that its numbers need not be copied."""
-    raw = memoryview(np.ascontiguousarray(array)).cast("B") if array.size else b""
+    raw = np.ascontiguousarray(array).data.cast("B") if array.size else b""
     head = b"".join(wire.encode_int(TENSOR_DIM, size) for size in array.shape)
     head += wire.encode_int(TENSOR_TYPE, TYPES[array.dtype]) + wire.encode_text(TENSOR_NAME, name)
     body: List[Part] = [head, wire.head(TENSOR_BYTES, len(raw)), raw]

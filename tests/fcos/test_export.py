@@ -19,11 +19,14 @@ from fullconv.fcos.export import main as export
 from fullconv.fcos.initial import initial
 from fullconv.fcos.model import trained
 from fullconv.fcos.symbols.fcos import test_symbol as network_symbol
+from fullconv.fcos.test import test as run_test
+from fullconv.fcos.train_end2end import train
 from fullconv.lib.core import checkpoint
 from fullconv.lib.core.matching import expected_shapes
 from fullconv.lib.engines.network import Choice
 from fullconv.lib.experiment import config as base
 from fullconv.lib.export.onnx_format import read_head
+from tests.fcos.test_end_to_end import run, words
 
 ROOT = Path(__file__).resolve().parents[2]
 CFG = ROOT / "experiments/fcos/cfgs/shapes_fcos.yaml"
@@ -85,21 +88,47 @@ def test_a_file_detects_what_its_checkpoint_does(engine, files):
 
 def test_the_demo_without_mxnet(engine, files, tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), picture())
-    words = [str(tmp_path / "a.png"), "--thresh", "0.3", "--json"]
+    options = [str(tmp_path / "a.png"), "--thresh", "0.3", "--json"]
     code = f"""
 import sys
 sys.modules["mxnet"] = None  # importing it is an ImportError
 from fullconv.fcos.demo import main
 more = [{str(tmp_path / "a.json")!r}, "--model", {str(files / "a.onnx")!r}, "--out", {str(tmp_path / "o")!r}]
-sys.exit(main({words!r} + more + ["--engine", {engine!r}]))
+sys.exit(main({options!r} + more + ["--engine", {engine!r}]))
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     more = [str(tmp_path / "b.json"), "--model", str(files / "model"), "--out", str(tmp_path / "p")]
-    assert demo(words + more) == 0
+    assert demo(options + more) == 0
     one, other = (json.loads((tmp_path / f"{name}.json").read_text()) for name in "ab")
     assert one["categories"] == other["categories"] and one["annotations"]
     np.testing.assert_allclose(*([a["bbox"] for a in found["annotations"]] for found in (one, other)), atol=0.02)
+
+
+def test_the_test_script_by_an_engine(engine, tmp_path, monkeypatch):
+    """--engine of the scripts: the same detections, and none of MXNet's are taken for the engine's."""
+    options = words(tmp_path, tmp_path / "out", SOLVER__MAX_ITER="2", MODEL__FCOS__INFERENCE_TH="0.001")
+    run(monkeypatch, [train], options)
+    found = []
+    for more in ([], ["--engine", engine]):
+        run(monkeypatch, [run_test], [*options, *more])
+        (path,) = (tmp_path / "out").rglob("*_detections.npz")
+        with np.load(path) as arrays:
+            found.append({key: arrays[key] for key in arrays.files})
+    one, other = found
+    numeric = [key for key in one if one[key].dtype.kind in "fiu" and key in other]
+    assert any(one[key].size > 50 for key in numeric)
+    for key in numeric:
+        np.testing.assert_allclose(other[key], one[key], rtol=0, atol=0.01, err_msg=key)
+    assert any(not np.array_equal(one[key], other[key]) for key in one), "the engine was not asked"
+
+
+def test_choices_of_the_scripts_are_checked(tmp_path, monkeypatch, capsys):
+    options = words(tmp_path, tmp_path / "out")
+    for more, message in ((["--engine", "caffe"], "engine 'caffe'"), (["--precision", "bf16"], "only openvino")):
+        with pytest.raises(SystemExit):
+            run(monkeypatch, [], [*options, *more])
+        assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

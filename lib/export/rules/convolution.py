@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Dict
+from typing import Any, Dict
 
 from fullconv.lib.export.graph import Graph, Node
-from fullconv.lib.export.onnx_format import Attribute
 
 
-def _geometry(node: Node) -> Dict[str, Attribute]:
+def _geometry(node: Node) -> Dict[str, Any]:
     pad = node.pair("pad", (0, 0))
     return {
         "kernel_shape": node.pair("kernel", (1, 1)),
@@ -43,8 +42,8 @@ def deformable(node: Node, graph: Graph) -> str:
         filters = int(node.get("num_filter"))
         bias = [graph.floats(*[0.0] * filters, shape=(filters,))]
     groups = int(node.get("num_deformable_group", 1))
-    attributes = {"offset_group": groups, **_geometry(node)}
-    return graph.add("DeformConv", data, weight, offset, *bias, *mask, name=node.name, **attributes)
+    inputs = data, weight, offset, *bias, *mask
+    return graph.add("DeformConv", *inputs, name=node.name, offset_group=groups, **_geometry(node))
 
 
 def fully_connected(node: Node, graph: Graph) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Dict
+
 from fullconv.lib.export.graph import Graph, Node
 
 
@@ -19,7 +21,8 @@ def pooling(node: Node, graph: Graph) -> str:
     # ceil(x / s) is floor((x + s - 1) / s): padding behind the map makes the windows that rounding up makes, without
     # ceil_mode, whose meaning at the border engines do not agree on. What is padded counts neither in maxima nor means.
     behind = [s - 1 if rule == "full" else 0 for s in stride]
-    data, shape = node.inputs[0], {"kernel_shape": kernel, "strides": stride}
+    data = node.inputs[0]
+    shape: Dict[str, Any] = {"kernel_shape": kernel, "strides": stride}
     if kind == "max":
         return graph.add("MaxPool", data, name=node.name, pads=_pads(pad, pad, behind), **shape)
     if any(pad) and node.flag("count_include_pad", True):

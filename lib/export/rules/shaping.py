@@ -3,7 +3,7 @@ one file serves images of all sizes."""
 
 from __future__ import annotations
 
-from typing import Callable, Dict, List, Sequence, Union
+from typing import Any, Callable, Dict, List, Sequence, Union
 
 from fullconv.lib.export.graph import Graph, Node
 
@@ -63,8 +63,9 @@ def upsampling(node: Node, graph: Graph) -> str:
     if node.attrs.get("sample_type") != "nearest" or len(node.inputs) != 1:
         raise node.error("only sample_type=nearest of one map; interpolate by a Deconvolution")
     scales = graph.floats(1.0, 1.0, scale, scale)
-    mode = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-    return graph.add("Resize", node.inputs[0], "", scales, name=node.name, **mode)
+    place = "asymmetric"  # pixel k of the larger map is pixel k / scale, rounded down, of the smaller one
+    rule: Dict[str, Any] = {"coordinate_transformation_mode": place, "nearest_mode": "floor", "mode": "nearest"}
+    return graph.add("Resize", node.inputs[0], "", scales, name=node.name, **rule)
 
 
 def pad(node: Node, graph: Graph) -> str:
