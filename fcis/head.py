@@ -53,13 +53,20 @@ class Heads:
         return after_maps([found[name] for name in MAPS], im_info, self.spec)
 
 
-def after_maps(maps: List[np.ndarray], im_info: np.ndarray, spec: HeadSpec) -> Dict[str, np.ndarray]:
-    """`rois` (T, 5), `cls_prob_reshape` (1, T, C), `bbox_pred_reshape` (1, T, 4 * regressed classes) and `seg_pred`
-    (T, 2, M, M) of one image's maps; T = rois x rounds, the first round first."""
-    prob, deltas, cls_seg, bbox = maps
-    im_info = np.ascontiguousarray(im_info, np.float32)
+class Proposals(Heads):
+    """An exported network up to its `proposals` (post_nms, 5)."""
+
+    def finish(self, started: Any) -> Dict[str, np.ndarray]:
+        """Wait for the maps, then propose."""
+        queued, im_info = started
+        found = self.maps.finish(queued)
+        return {"proposals": first_rois(found[MAPS[0]], found[MAPS[1]], im_info, self.spec)}
+
+
+def first_rois(prob: np.ndarray, deltas: np.ndarray, im_info: np.ndarray, spec: HeadSpec) -> np.ndarray:
+    """Rois (post_nms, 5) of the RPN's maps."""
     limits = spec.proposals
-    rois = propose(
+    return propose(
         prob,
         deltas,
         im_info,
@@ -71,6 +78,14 @@ def after_maps(maps: List[np.ndarray], im_info: np.ndarray, spec: HeadSpec) -> D
         threshold=limits.threshold,
         min_size=limits.min_size,
     )
+
+
+def after_maps(maps: List[np.ndarray], im_info: np.ndarray, spec: HeadSpec) -> Dict[str, np.ndarray]:
+    """`rois` (T, 5), `cls_prob_reshape` (1, T, C), `bbox_pred_reshape` (1, T, 4 * regressed classes) and `seg_pred`
+    (T, 2, M, M) of one image's maps; T = rois x rounds, the first round first."""
+    prob, deltas, cls_seg, bbox = maps
+    im_info = np.ascontiguousarray(im_info, np.float32)
+    rois = first_rois(prob, deltas, im_info, spec)
     rounds = [(rois, *pool_heads(cls_seg, bbox, rois, spec))]
     for _ in range(1, spec.rounds):
         rois, cls_prob, bbox_pred, _ = rounds[-1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Mapping, NamedTuple, Sequence, Tuple
 
 import mxnet as mx
 from easydict import EasyDict
@@ -10,7 +10,7 @@ from easydict import EasyDict
 from fullconv.fcis import assembly
 from fullconv.fcis import config as fcis_config
 from fullconv.fcis.exported import NAME
-from fullconv.fcis.head import MAPS, Heads, HeadSpec
+from fullconv.fcis.head import MAPS, Heads, HeadSpec, Proposals
 from fullconv.fcis.preprocess import InputSpec
 from fullconv.fcis.symbols.fcis import FCIS, GROUP
 from fullconv.fcis.symbols.maps import network_maps
@@ -50,12 +50,15 @@ class Trained(NamedTuple):
         matched = match_params(expected_shapes(symbol, **largest), *self.params, units=CLASS_UNITS, source=self.source)
         return Predictor(symbol, ctx, largest, *matched)
 
-    def proposals(self, ctx: mx.Context) -> Predictor:
+    def proposals(self, choice: Choice, ctx: mx.Context) -> Network:
         """The region proposals alone."""
+        if choice.engine != MXNET:
+            return Proposals(exported_in(self.exportable({}), choice), head_spec(self.network, self.test))
         largest = {"data": (1, 3, *self.images.largest), "im_info": (1, 3)}
         symbol = FCIS(self.network).proposal_symbol(self.test)
         expected = expected_shapes(symbol, **largest)
-        return Predictor(symbol, ctx, largest, *match_params(expected, *self.params, True, source=self.source))
+        matched = match_params(expected, *self.params, allow_unexpected=True, source=self.source)
+        return Predictor(symbol, ctx, largest, *matched)
 
     def exportable(self, metadata: Mapping[str, str]) -> Exportable:
         """The maps, which is what ONNX can say. Raises CheckpointError, ExportError."""
@@ -118,7 +121,7 @@ def head_spec(network: NetworkSpec, test: TestSpec) -> HeadSpec:
     )
 
 
-def metadata(trained: Trained, results: ResultSpec, names: Optional[Mapping[int, str]] = None) -> Dict[str, str]:
+def metadata(trained: Trained, results: ResultSpec, names: Mapping[int, str]) -> Dict[str, str]:
     """What the exported file says besides the network."""
     head = head_spec(trained.network, trained.test)
-    return texts(NAME, {"classes": names or {}, "input": trained.images, "head": head, "results": results})
+    return texts(NAME, {"classes": names, "input": trained.images, "head": head, "results": results})

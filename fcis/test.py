@@ -57,7 +57,7 @@ class FCISTest(DetectionTestRun):
     def proposal_recall(self, counts: Sequence[int]) -> Recall:
         """Recall of the best `counts` proposals of each image, logged and written to proposal_recall.json."""
         trained, entries = self.trained(), self.entries
-        devices = [Proposer(trained.proposals(ctx)) for ctx in self.contexts]
+        devices = [Proposer(trained.proposals(self.choice, ctx)) for ctx in self.contexts]
         sizes = [entry.size for entry in entries]
         found: Dict[int, np.ndarray] = dict(
             self.results(devices, sizes, lambda i: self.load(entries[i]), lambda i: entries[i].image)

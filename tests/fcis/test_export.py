@@ -91,6 +91,9 @@ def test_engines_give_the_test_graphs_outputs(engine, rounds):
         expected, found = (network.finish(network.start(batch)) for network in (mine, other))
         assert set(expected) == set(found)
         np.testing.assert_allclose(found["rois"], expected["rois"], atol=0.01)
+        proposals = (trained.proposals(Choice(name), mx.cpu()) for name in ("mxnet", engine))
+        one, two = (network.finish(network.start(batch))["proposals"] for network in proposals)
+        np.testing.assert_allclose(two, one, atol=0.01)
         for name in expected:
             assert found[name].shape == expected[name].shape
             np.testing.assert_allclose(found[name], expected[name], atol=0.01 if name == "rois" else 1e-4, err_msg=name)
