@@ -57,6 +57,9 @@ class _Converter:
     def __init__(self, network: Exportable) -> None:
         params = {name: _as_numpy(array) for name, array in network.params.items() if name not in network.inputs}
         self.graph, self.network = Graph(params), network
+        bad = [name for name, array in params.items() if not np.isfinite(array).all()]
+        if bad:
+            raise ExportError(f"{', '.join(bad[:5])}: NaN or infinite values, of {len(bad)} arrays in all")
         described = json.loads(network.symbol.tojson())
         self.nodes: List[Dict[str, Any]] = described["nodes"]
         heads = [(head[0], head[1]) for head in described["heads"]]

@@ -15,6 +15,7 @@ from PIL import Image, ImageOps
 
 from fullconv.fcis import assembly, demo
 from fullconv.fcis import config as fcis_config
+from fullconv.fcis.model import class_names
 from fullconv.fcis.symbols.fcis import FCIS
 from fullconv.lib.core import checkpoint
 from fullconv.lib.dataset.image_files import UsageError, read_upright
@@ -158,18 +159,18 @@ def test_without_images(model, tmp_path, monkeypatch, capsys):
 
 def test_class_names(model, tmp_path, capsys):
     params = {"fcis_cls_seg_bias": np.zeros(98 * 3)}
-    assert demo.class_names(model, params) == {1: "person", 2: "cat"}
+    assert class_names(model, params) == {1: "person", 2: "cat"}
     with pytest.raises(UsageError, match="names 2 classes besides the background, the model has 4"):
-        demo.class_names(model, {"fcis_cls_seg_bias": np.zeros(98 * 5)})
+        class_names(model, {"fcis_cls_seg_bias": np.zeros(98 * 5)})
     other = str(tmp_path / "other")
-    coco = demo.class_names(other, {"fcis_cls_seg_bias": np.zeros(98 * 81)})
+    coco = class_names(other, {"fcis_cls_seg_bias": np.zeros(98 * 81)})
     assert coco[1] == "person" and coco[90] == "toothbrush" and len(coco) == 80
-    voc = demo.class_names(other, {"fcis_cls_seg_bias": np.zeros(98 * 21)})
+    voc = class_names(other, {"fcis_cls_seg_bias": np.zeros(98 * 21)})
     assert voc[1] == "aeroplane" and voc[20] == "tvmonitor"
-    assert demo.class_names(other, params) == {1: "class 1", 2: "class 2"}
+    assert class_names(other, params) == {1: "class 1", 2: "class 2"}
     assert "other-classes.txt is absent" in capsys.readouterr().out
     with pytest.raises(UsageError, match="no FCIS model"):
-        demo.class_names(other, {})
+        class_names(other, {})
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

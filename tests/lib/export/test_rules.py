@@ -176,6 +176,13 @@ def test_a_missing_parameter_is_named():
         exported(conv(), {}, {"data": CHANNELS})
 
 
+def test_parameters_that_are_no_numbers_are_named():
+    params = random_params(conv(), data=(1, CHANNELS, 9, 12))
+    params["c_bias"][3] = np.nan
+    with pytest.raises(ExportError, match="c_bias: NaN or infinite values, of 1 arrays"):
+        exported(conv(), params, {"data": CHANNELS})
+
+
 def test_shared_arrays_are_written_once():
     params = random_params(CASES["shared"], data=(1, CHANNELS, 9, 12))
     model = exported(CASES["shared"], params, {"data": CHANNELS})
