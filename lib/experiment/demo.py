@@ -98,6 +98,9 @@ class Demo:
         """The device that the command line or the model's configuration names."""
         from fullconv.lib.core.devices import parse_devices
 
+        if self.choice().engine != MXNET:
+            # MXNet reads the parameters, whatever devices it sees; the engine finds its own.
+            return parse_devices("", "cpu")[0]
         gpus, devices = self.devices()
         if self.args.gpus:
             gpus, devices = self.args.gpus, f"gpu:{self.args.gpus}"
