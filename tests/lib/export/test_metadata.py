@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Dict, NamedTuple, Tuple
 
 import numpy as np
 import pytest
 
 from fullconv.lib.export import onnx_format
-from fullconv.lib.export.metadata import MetadataError, describe, texts
+from fullconv.lib.export.metadata import VERSION, MetadataError, describe, texts
 from fullconv.lib.export.onnx_format import FormatError, encode_model
 
 
@@ -114,3 +116,8 @@ def test_what_is_no_model(tmp_path):
 def test_numbers_that_json_does_not_know_are_not_written():
     with pytest.raises(ValueError):
         texts("nothing", {"a": float("nan")})
+
+
+def test_the_version_is_the_packages():
+    text = (Path(__file__).resolve().parents[3] / "pyproject.toml").read_text()
+    assert re.search(r'^version = "(.*)"$', text, re.M).group(1) == VERSION
