@@ -8,7 +8,7 @@ from fullconv.fcis.head import Heads, HeadSpec
 from fullconv.fcis.preprocess import InputSpec
 from fullconv.fcis.tester import Detector, ResultSpec
 from fullconv.lib.engines.network import Choice, open_model
-from fullconv.lib.export.metadata import describe
+from fullconv.lib.export.metadata import MetadataError, describe
 
 NAME = "fcis"
 REMEDY = "python -m fullconv.fcis.export"
@@ -21,6 +21,8 @@ def load(path: str, choice: Choice) -> Tuple[Detector, Dict[int, str]]:
     """
     about = describe(path, NAME, REMEDY)
     images, results = about.spec("input", InputSpec), about.spec("results", ResultSpec)
-    head, names = about.spec("head", HeadSpec), about.names("classes")
+    head, names = about.spec("head", HeadSpec), about.categories("classes")
+    if len(names) != head.num_classes - 1:
+        raise MetadataError(f"{path}: fullconv.classes has {len(names)} names, fullconv.head {head.num_classes - 1}")
     detector = Detector(Heads(open_model(path, choice), head), images, results)
-    return detector, {int(key): name for key, name in names.items()}
+    return detector, names

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, NamedTuple, Tuple
+from typing import Any, Dict, List, NamedTuple, Tuple
 
 import numpy as np
 
@@ -35,6 +35,10 @@ class ImageInput(NamedTuple):
         return {self.name: input_tensor(self.kind, pixels, mean)}
 
 
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
 def load(path: str, choice: Choice, tile: int = 0) -> Tuple[Segmenter, ImageInput, Dict[str, List[str]]]:
     """The network in a file, its input, and the class names of each label map.
 
@@ -42,6 +46,6 @@ def load(path: str, choice: Choice, tile: int = 0) -> Tuple[Segmenter, ImageInpu
     """
     about = describe(path, NAME, REMEDY)
     images, form, classes = about.spec("input", ImageInput), about.spec("network", Form), about.value("classes")
-    if not isinstance(classes, dict) or set(classes) != set(form.labels):
+    if not isinstance(classes, dict) or set(classes) != set(form.labels) or not all(map(_are_names, classes.values())):
         raise MetadataError(f"{path}: fullconv.classes must have names for {', '.join(form.labels)}: {classes!r}")
     return Segmenter(open_model(path, choice), form, tile), images, classes

@@ -45,6 +45,6 @@ def load(path: str, choice: Choice) -> Tuple[Detector, Dict[int, str]]:
     """
     about = describe(path, NAME, REMEDY)
     images, results = about.spec("input", InputSpec), about.spec("results", ResultSpec)
-    more, names = about.spec("views", ViewSpec), about.names("classes")
+    more, names = about.spec("views", ViewSpec), about.categories("classes")
     detector = Detector(Named(open_model(path, choice)), images, results, more)
-    return detector, {int(key): name for key, name in names.items()}
+    return detector, names

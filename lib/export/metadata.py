@@ -61,12 +61,16 @@ class Description(NamedTuple):
         """A NamedTuple or dataclass. Raises MetadataError: the value is missing, or no such thing."""
         return _restored(kind, self.value(key), f"{self.path}: {PREFIX}{key}")
 
-    def names(self, key: str) -> Dict[str, str]:
-        """Texts by texts. Raises MetadataError: the value is missing, or something else."""
+    def categories(self, key: str) -> Dict[int, str]:
+        """Category id -> name. Raises MetadataError: the value is missing, or something else."""
         found = self.value(key)
-        if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
-            raise MetadataError(f"{self.path}: {PREFIX}{key} must be names, it is {found!r}")
-        return found
+        if not isinstance(found, dict) or not all(map(_is_category, found.items())):
+            raise MetadataError(f"{self.path}: {PREFIX}{key} must be names by category id, it is {found!r}")
+        return {int(number): name for number, name in found.items()}
+
+
+def _is_category(item: Tuple[str, Any]) -> bool:
+    return item[0].isdecimal() and isinstance(item[1], str)
 
 
 def describe(path: str, method: str, remedy: str) -> Description:

@@ -110,3 +110,14 @@ def test_another_methods_file_and_its_options_are_refused(files, capsys):
 
     with pytest.raises(ValueError, match="a model of fcn, not of fcos"):
         load(str(files / "a.onnx"), Choice("onnxruntime"))
+
+
+@pytest.mark.parametrize("classes", ['{"label": ["a", 3]}', '{"other": ["a"]}', "[]"])
+def test_damaged_class_names_are_refused(engine, files, tmp_path, classes):
+    from fullconv.lib.export import onnx_format
+
+    head = read_head(str(files / "a.onnx"))
+    metadata = {**head.metadata, "fullconv.classes": classes}
+    onnx_format.write(str(tmp_path / "a.onnx"), onnx_format.encode_model("g", "0", [], [], [], [], metadata))
+    with pytest.raises(ValueError, match="fullconv.classes must have names for label"):
+        exported.load(str(tmp_path / "a.onnx"), Choice(engine))

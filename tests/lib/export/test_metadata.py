@@ -51,7 +51,7 @@ def metadata(**changes: Any) -> Dict[str, str]:
 def test_values_come_back(tmp_path):
     about = describe(write(tmp_path / "a.onnx", metadata()), "nothing", REMEDY)
     assert about.spec("outer", Outer) == OUTER
-    assert about.names("names") == {"1": "a", "7": "b"} and about.value("array") == [1.0, 2.0]
+    assert about.categories("names") == {1: "a", 7: "b"} and about.value("array") == [1.0, 2.0]
 
 
 @pytest.mark.parametrize(
@@ -100,11 +100,11 @@ def test_values_of_another_kind(tmp_path, text, message):
         about.spec("outer", Outer)
 
 
-@pytest.mark.parametrize("text", ["[]", '{"1": 2}', "3"])
+@pytest.mark.parametrize("text", ["[]", '{"1": 2}', "3", '{"-1": "a"}', '{"one": "a"}'])
 def test_names_are_texts(tmp_path, text):
     about = describe(write(tmp_path / "a.onnx", metadata(names=text)), "nothing", REMEDY)
-    with pytest.raises(MetadataError, match="fullconv.names must be names"):
-        about.names("names")
+    with pytest.raises(MetadataError, match="fullconv.names must be names by category id"):
+        about.categories("names")
 
 
 def test_what_is_no_model(tmp_path):
