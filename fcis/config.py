@@ -244,7 +244,7 @@ def _only_true(key: str, value: bool, given: Set[str]) -> None:
         raise ConfigError(f"{key} is false; only end-to-end training with region proposals exists (true)")
 
 
-load = base.loader(defaults, check)
+load = base.loader(defaults, check, "FCIS")
 
 METHOD = Method(
     "FCIS",

@@ -236,7 +236,7 @@ def _numbers(key: str, text: str) -> List[float]:
         raise ConfigError(f"{key} is {text!r}: {error}") from None
 
 
-load = base.loader(defaults, check)
+load = base.loader(defaults, check, "FCN")
 
 METHOD = Method(
     "FCN",

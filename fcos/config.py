@@ -26,7 +26,7 @@ def load(path: Optional[str] = None, overrides: base.Overrides = ()) -> EasyDict
         ConfigError: unknown key, wrong type, or values that do not fit together.
         FileNotFoundError: no file at `path`.
     """
-    return base.load(defaults(), path, overrides, check=_check)
+    return base.load(defaults(), path, overrides, _check, "FCOS")
 
 
 def defaults() -> EasyDict:

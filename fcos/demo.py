@@ -2,7 +2,7 @@
 
     python fcos/demo.py photo.jpg folder/ --out output/demo --json detections.json
 
-Without --model the published FCOS_imprv_R_50_FPN_1x.pth is used, without images those in ./demo are taken.
+Without --model the published fcos_imprv_R_50_FPN_1x is looked for in ./model, without images those in ./demo are taken.
 Exit code: 0, all images done; 1, some could not be read; 2, no model, no image, or results cannot be written.
 """
 
@@ -20,25 +20,22 @@ import numpy as np  # noqa: E402
 
 from fullconv.fcos import exported  # noqa: E402
 from fullconv.fcos.preprocess import check_size  # noqa: E402
+from fullconv.fcos.published import ENDINGS, find, settings  # noqa: E402
 from fullconv.lib.experiment import demo  # noqa: E402
 from fullconv.lib.experiment.config import parse_overrides  # noqa: E402
 from fullconv.lib.experiment.detection_demo import DetectionDemo  # noqa: E402
-from fullconv.lib.experiment.model_file import ModelFile  # noqa: E402
-
-PUBLISHED_CFG = ROOT / "experiments" / "fcos" / "cfgs" / "fcos_imprv_R_50_FPN_1x.yaml"
-ADVICE = """\
-  get one:   put the published FCOS_imprv_R_50_FPN_1x.pth into model/ (experiments/fcos/README.md, Weights)
-  train one: python experiments/fcos/fcos_end2end_train_test.py --cfg experiments/fcos/cfgs/shapes_fcos.yaml
-  then:      python fcos/demo.py IMAGE --model output/fcos/shapes/shapes_fcos/train/model"""
+from fullconv.lib.experiment.model_file import EXPORTED, ModelFile  # noqa: E402
 
 
 class FCOSDemo(DetectionDemo):
     """Objects with their boxes."""
 
     title = "FCOS demo"
-    default_model = "model/FCOS_imprv_R_50_FPN_1x.pth"
-    endings = (".params", ".pth", ".safetensors", ".onnx")
-    advice = ADVICE
+    default_model = "fcos_imprv_R_50_FPN_1x"
+
+    def find(self) -> ModelFile:
+        """As all demos do, and by the names of the published models."""
+        return find(self.args.model, self.args.epoch, (*ENDINGS, EXPORTED))
 
     def load(self, paths: Sequence[Path]) -> None:
         """The network with its weights, and its class names."""
@@ -50,7 +47,7 @@ class FCOSDemo(DetectionDemo):
             from fullconv.fcos import config as fcos_config
             from fullconv.fcos.model import class_names, load_detectors
 
-            self.config = fcos_config.load(configuration(args.cfg, model), parse_overrides(args.set))
+            self.config = fcos_config.load(args.cfg or settings(model), parse_overrides(args.set))
             names = class_names(model.path, model.prefix)
             (detector,) = load_detectors(self.config, model.path, len(names) + 1, [self.context()], self.choice())
         self.name_classes(names)
@@ -63,11 +60,6 @@ class FCOSDemo(DetectionDemo):
     def check(self, image: np.ndarray, path: Path) -> None:
         """Not too long and thin."""
         check_size(image.shape[:2], self.images, str(path))
-
-
-def configuration(cfg: Optional[str], model: ModelFile) -> str:
-    """The yaml file of a model: what is given, what training left, or the published one."""
-    return cfg or model.config or str(PUBLISHED_CFG)
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:

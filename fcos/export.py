@@ -11,8 +11,9 @@ import sys
 from typing import Optional, Sequence
 
 from fullconv.fcos import config as fcos_config
-from fullconv.fcos.demo import FCOSDemo, configuration
+from fullconv.fcos.demo import FCOSDemo
 from fullconv.fcos.model import class_names, trained
+from fullconv.fcos.published import settings
 from fullconv.lib.experiment import export
 from fullconv.lib.experiment.config import parse_overrides
 from fullconv.lib.experiment.model_file import ModelFile
@@ -21,7 +22,7 @@ from fullconv.lib.export.network import Exportable
 
 def build(args: argparse.Namespace, file: ModelFile) -> Exportable:
     """The network of a model, and what is said of it."""
-    config = fcos_config.load(configuration(args.cfg, file), parse_overrides(args.set))
+    config = fcos_config.load(args.cfg or settings(file), parse_overrides(args.set))
     names = class_names(file.path, file.prefix)
     found = trained(config, file.path, len(names) + 1)
     return found.exportable(found.metadata(names))

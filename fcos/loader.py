@@ -39,6 +39,7 @@ class TrainSource(SampleSource):
         super().__init__(seed)
         check_sizes(entries, spec)
         self.entries, self.spec, self.loss, self.order, self.update = entries, spec, loss, order, update
+        self.rows = max(padded_count(len(entry.boxes)) for entry in entries)
         self.positives = lru_cache(KEPT_COUNTS)(self._positives)
 
     def names(self, plan: BatchPlan) -> List[str]:
@@ -54,7 +55,13 @@ class TrainSource(SampleSource):
 
     def make(self, plan: BatchPlan) -> Batch:
         """The samples of a plan, stacked, with `normalizers` (2,): positive locations and sum of their centerness."""
-        return {**super().make(plan), "normalizers": self.normalizers(plan)}
+        batch = super().make(plan)
+        boxes = batch["gt_boxes"]
+        # Rows for the most objects an image has: with fewer where there are fewer, every size of images would be bound
+        # several times, each with memory of its own.
+        batch["gt_boxes"] = np.full((len(boxes), self.rows, 5), FILLS["gt_boxes"], np.float32)
+        batch["gt_boxes"][:, : boxes.shape[1]] = boxes
+        return {**batch, "normalizers": self.normalizers(plan)}
 
     def normalizers(self, plan: BatchPlan) -> np.ndarray:
         """Of the update that a batch belongs to, not below 1 and not 0."""
@@ -73,5 +80,4 @@ class TrainSource(SampleSource):
 
     def largest_shapes(self, images: int) -> Dict[str, Tuple[int, ...]]:
         """Input shapes the training executors are bound at first: the largest image with the most objects."""
-        objects = max(padded_count(len(entry.boxes)) for entry in self.entries)
-        return {"data": (images, 3, *self.spec.largest), "gt_boxes": (images, objects, 5), "normalizers": (2,)}
+        return {"data": (images, 3, *self.spec.largest), "gt_boxes": (images, self.rows, 5), "normalizers": (2,)}

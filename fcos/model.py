@@ -1,8 +1,7 @@
-"""A trained FCOS as a function of images, for programs: `FCOS("FCOS_imprv_R_50_FPN_1x.pth").detect(image)`."""
+"""A trained FCOS as a function of images, for programs: `FCOS("model/FCOS_imprv_R_50_FPN_1x.pth").detect(image)`."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Union
 
 import mxnet as mx
@@ -13,8 +12,10 @@ from fullconv.fcos import assembly
 from fullconv.fcos import config as fcos_config
 from fullconv.fcos.exported import NAME, OUTPUTS, Named
 from fullconv.fcos.levels import LEVELS, STRIDES
+from fullconv.fcos.overlay import Results, show_bboxes
 from fullconv.fcos.postprocess import ResultSpec
 from fullconv.fcos.preprocess import InputSpec
+from fullconv.fcos.published import find, list_available_models, settings
 from fullconv.fcos.symbols.fcos import test_symbol
 from fullconv.fcos.symbols.spec import NetworkSpec
 from fullconv.fcos.tester import Detector, ViewSpec
@@ -27,13 +28,15 @@ from fullconv.lib.core.matching import expected_shapes
 from fullconv.lib.core.predictor import Predictor
 from fullconv.lib.dataset.image_files import UsageError
 from fullconv.lib.engines.network import BY_MXNET, MXNET, Choice, Network
+from fullconv.lib.evaluation.thresholds import read_thresholds
 from fullconv.lib.experiment.model_classes import model_classes
 from fullconv.lib.export.metadata import texts
 from fullconv.lib.export.network import Exportable
 
-CONFIGS = Path(__file__).resolve().parents[1] / "experiments" / "fcos" / "cfgs"
 CLASS_BIAS = "rpn.head.cls_logits.bias"
-MinConfidence = Union[None, float, Sequence[float]]
+MinConfidence = Union[None, float, Sequence[float], np.ndarray]
+USUAL_SCORE = 0.5
+"""Least score of a class that no threshold is known of."""
 
 
 class Trained(NamedTuple):
@@ -99,40 +102,49 @@ def class_names(path: str, prefix: str) -> Dict[int, str]:
 class FCOS:
     """A model for programs, as the original's pip package has it.
 
-    model: a file of weights, `.pth`, `.params` or `.safetensors`. cfg: yaml file, by default what training left beside
-    the model, or the published one of its name. nms_thresh: IoU. cpu_only: not on the first GPU even where there is
-    one. overrides: configuration keys and values.
+    model_name: a file of weights, `.pth`, `.params` or `.safetensors`, a prefix of checkpoints, or a published model's
+    name, whose file is looked for in ./model. nms_thresh: IoU. cpu_only: not on the first GPU even where there is one.
+    cfg: yaml file, by default what training left beside the model, or the published one of its name. overrides:
+    configuration keys and values. thresholds: a test's `scores.json`, whose thresholds `detect` takes; by default
+    `<model>-scores.json` beside the model, if there is one.
 
-    Raises UsageError, ConfigError, CheckpointError: the model or its configuration cannot be found or used.
+    Raises UsageError, ConfigError, CheckpointError, ThresholdError: the model or what belongs to it cannot be found or
+    used.
     """
+
+    list_available_models = staticmethod(list_available_models)
 
     def __init__(
         self,
-        model: str,
+        model_name: str = "fcos_R_50_FPN_1x",
         nms_thresh: float = 0.6,
         cpu_only: bool = False,
         cfg: Optional[str] = None,
         overrides: Mapping[str, Any] = {},  # noqa: B006 (only read)
+        thresholds: Optional[str] = None,
     ) -> None:
-        stem = str(Path(model).with_suffix(""))
-        prefix = stem.rpartition("-")[0] or stem if model.endswith(".params") else stem
+        model = find(model_name)
         keys = {"MODEL.FCOS.NMS_TH": nms_thresh, **overrides}
-        self.config = fcos_config.load(cfg or _config_of(model, prefix), keys)
-        self.names = class_names(model, prefix)
+        self.config = fcos_config.load(cfg or settings(model), keys)
+        self.names = class_names(model.path, model.prefix)
+        names, file = list(self.names.values()), thresholds or model.scores
+        self.thresholds = read_thresholds(file, names, USUAL_SCORE) if file else np.full(len(names), USUAL_SCORE)
         gpu = not cpu_only and mx.context.num_gpus() > 0
         contexts = parse_devices("", "gpu:0" if gpu else "cpu")
-        (self.detector,) = load_detectors(self.config, model, len(self.names) + 1, contexts)
+        (self.detector,) = load_detectors(self.config, model.path, len(self.names) + 1, contexts)
 
-    def detect(self, image: np.ndarray, min_confidence: MinConfidence = None) -> List[Dict[str, Any]]:
+    def detect(self, im: np.ndarray, min_confidence: MinConfidence = None) -> List[Dict[str, Any]]:
         """What is in a BGR image (h, w, 3) uint8, best first.
 
-        min_confidence: least score, one for all classes or one for each; None: 0.5. Scores equal to it are left out.
-        The image is resized as the configuration says; boxes are in its own pixels.
+        min_confidence: least score, one for all classes or one for each; None: the model's thresholds, 0.5 where it has
+        none. Scores equal to it are left out. The image is resized as the configuration says; boxes are in its own
+        pixels.
 
         Returns: dicts of `box` [x1, y1, x2, y2], `score`, `label_name` and `label_id`, which counts from 1.
+        Raises ValueError: no such image, or another number of least scores than classes.
         """
-        found = self.detector.detect(image).best_first()
-        least = np.broadcast_to(np.asarray(0.5 if min_confidence is None else min_confidence), (len(self.names),))
+        check_image(im)
+        found, least = self.detector.detect(im).best_first(), self._least(min_confidence)
         names = list(self.names.values())
         return [
             {"box": box.tolist(), "score": float(score), "label_name": names[label - 1], "label_id": int(label)}
@@ -140,12 +152,22 @@ class FCOS:
             if score > least[label - 1]
         ]
 
+    def show_bboxes(self, im: np.ndarray, results: Results) -> np.ndarray:
+        """A copy of the image with the results on it; no window is opened."""
+        return show_bboxes(im, results)
 
-def _config_of(model: str, prefix: str) -> str:
-    """`<prefix>-config.yaml`, or for FCOS_<name>.pth the published fcos_<name>.yaml. UsageError: neither."""
-    beside, name = Path(f"{prefix}-config.yaml"), Path(model).stem
-    published = CONFIGS / f"fcos_{name[len('FCOS_') :]}.yaml"
-    for path in (beside, published):
-        if path.is_file():
-            return str(path)
-    raise UsageError(f"{model}: no configuration: there is neither {beside} nor {published}; name one with cfg=")
+    def _least(self, min_confidence: MinConfidence) -> np.ndarray:
+        least = self.thresholds if min_confidence is None else np.asarray(min_confidence, np.float64)
+        if least.shape not in ((), (len(self.names),)):
+            raise ValueError(
+                f"min_confidence has shape {least.shape}; the model has {len(self.names)} classes: one number for all, "
+                "or one for each"
+            )
+        return np.broadcast_to(least, (len(self.names),))
+
+
+def check_image(image: Any) -> None:
+    """Raises ValueError unless it is a BGR image (h, w, 3) uint8."""
+    if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        given = f"{image.shape} of {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise ValueError(f"need a BGR image (h, w, 3) of uint8, as cv2.imread gives it; got {given}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 from fullconv.fcos import assembly
@@ -18,6 +19,10 @@ from fullconv.lib.core.trainer import Trainer
 from fullconv.lib.experiment.class_file import check_classes
 from fullconv.lib.experiment.command_line import TRAIN, Run, main
 from fullconv.lib.experiment.session import Session
+from fullconv.lib.network.statistics import measured, unmeasured
+
+MEASURED = 16
+"""Batches that the statistics of batch norms are measured on where the start weights have none."""
 
 
 def model_prefix(run: Run) -> Path:
@@ -63,6 +68,11 @@ class Training(Session):
         """Pretrained or initial arrays, see `fcos.weights`."""
         shapes, start = self.trainer.param_shapes(), assembly.start(self.config)
         arrays = start_weights(shapes, start, self.settings.generator(), self.logger.info)
+        if start.path and unmeasured(self.symbol, arrays):
+            self.logger.info(
+                f"{start.path} has no batch norms: their statistics are measured on the first {MEASURED} batches"
+            )
+            arrays = measured(self.symbol, arrays, islice(self.loader.epoch(0), MEASURED))
         self.trainer.set_params(arrays, arrays)
 
     def begin(self, resume: bool) -> int:

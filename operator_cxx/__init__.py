@@ -16,8 +16,8 @@ if __name__ != "fullconv.operator_cxx":  # a second copy under another name woul
 
 CHECKOUT = "run `sh init.sh` (or `python -m fullconv.operator_cxx.build`)"
 INSTALLED = (
-    "fullconv was installed into {root} by pip, which does not build it yet. Run from a checkout after `sh init.sh` "
-    "there, or set FULLCONV_LIBRARY to the lib/operators/libfullconv.so of a checkout of the same version"
+    "fullconv lies installed in {root}, and its wheel came with one. Install it again (`pip install --force-reinstall "
+    "--no-deps`), or set FULLCONV_LIBRARY to the lib/operators/libfullconv.so of a checkout of the same version"
 )
 
 
@@ -32,7 +32,7 @@ def library_path() -> Path:
     path = Path(os.environ.get("FULLCONV_LIBRARY", default)).resolve()
     if not path.is_file():
         given = ", or unset FULLCONV_LIBRARY, which names it" if "FULLCONV_LIBRARY" in os.environ else ""
-        # Only a checkout has the sources: what pip installs has no operator library and cannot build one.
+        # Only a checkout has the sources, so only it can build one.
         remedy = CHECKOUT if (root / "init.sh").is_file() else INSTALLED.format(root=root)
         raise FileNotFoundError(f"the operator library {path} does not exist: {remedy}{given}")
     return path

@@ -55,6 +55,7 @@ __all__ = [
 ]
 
 Arrays = Dict[str, mx.nd.NDArray]
+MAX_PROGRESS = 1 << 20
 
 logger = logging.getLogger(__name__)
 
@@ -179,11 +180,21 @@ def _read_state(prefix: str, epoch: int) -> State:
         return State(params_path(prefix, epoch), epoch, *load_params(prefix, epoch), {}, {})
     arrays = read_arrays(path)
     try:
-        progress = json.loads(arrays.pop("json").asnumpy().tobytes().decode())["progress"]
+        progress = _progress(arrays.pop("json"))
     except (KeyError, TypeError, ValueError, RecursionError):
         raise CheckpointError(f"{path}: no resume file; {REMEDY}") from None
     args, auxs, momentum = (_named(arrays, kind) for kind in ("arg", "aux", "momentum"))
     return State(path, epoch, args, auxs, momentum, progress)
+
+
+def _progress(text: mx.nd.NDArray) -> Dict[str, Any]:
+    # The state of a random generator takes some 8 kB; json takes up to forty times its size in memory.
+    if text.size > MAX_PROGRESS:
+        raise ValueError(f"{text.size} bytes of json")
+    progress = json.loads(text.asnumpy().tobytes().decode())["progress"]
+    if not isinstance(progress, dict):
+        raise TypeError("progress is no object")
+    return progress
 
 
 def latest(prefix: str, resumable: bool = False) -> Optional[int]:

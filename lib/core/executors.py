@@ -2,6 +2,10 @@
 
 Images come in many sizes and a bound executor has one. The pool binds the largest shape first; every later shape
 borrows its memory, so the number of shapes costs little. Parameters and gradients are the same arrays in all of them.
+
+On processors that holds for oneDNN's operators alone. Another one (clip, our GroupNorm) takes plain arrays, and MXNet
+keeps a copy of what oneDNN laid out in its own way for every such operator of every executor: networks of them cost
+their whole memory again for each shape, which is why there are few.
 """
 
 from __future__ import annotations

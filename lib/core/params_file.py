@@ -20,7 +20,7 @@ from fullconv.lib.utils.atomic import Writable
 LIST_MAGIC = 0x112
 V1, V2, V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA
 DTYPES = tuple(map(np.dtype, ("float32", "float64", "float16", "uint8", "int32", "int8", "int64", "bool")))
-MAX_DIMS, MAX_NAME = 32, 4096
+MAX_DIMS, MAX_NAME, MAX_ARRAYS = 32, 4096, 50_000
 
 FOREIGN = (
     (b"PK\x03\x04", "a zip archive or PyTorch file"),
@@ -130,6 +130,9 @@ class _Walker:
         (count,) = self.take("<Q")
         if count * least_bytes > self.left:
             raise ParamsFileError(f"damaged: {count} entries cannot fit in {self.left} bytes")
+        # Fifty times what the largest networks have with their momentum. An array takes a kilobyte, however small.
+        if count > MAX_ARRAYS:
+            raise ParamsFileError(f"{count} arrays, more than {MAX_ARRAYS}, which no network has")
         return count
 
     def array(self) -> Entry:

@@ -48,7 +48,7 @@ class Trainer:
         wd: float = 0.0005,
         accumulate: int = 1,
         kvstore: str = "device",
-        executor_limit: int = 16,
+        executor_limit: int = 8,
         rescale_grad: float = 1.0,
         optimizer: str = "sgd",
         rules: Sequence[Rule] = (),

@@ -17,32 +17,56 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from fullconv.lib.dataset.jpeg import is_damaged
+from fullconv.lib.dataset.jpeg import is_damaged, scans
+from fullconv.lib.utils import pixel_limit
 
-DEFAULT_MAX_PIXELS = 10**8
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM")
 """What PIL may take a file for, whatever its name says: for EPS and the like it runs programs on the file."""
+MAX_PIXEL_BYTES, SPARE_BYTES = 16, 64 << 20
+"""Bytes that a file may have for each pixel, and besides: for what cameras and editors put into it."""
+MAX_SCANS = 100
+"""Passes over the picture that a JPEG may take. Those made for quick display have some ten; one that corrects nothing
+takes 20 bytes of a file, and as long as any other to decode."""
 _FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+
+
+# The limit here is ours, FULLCONV_MAX_PIXELS, which may be above PIL's own.
+Image.MAX_IMAGE_PIXELS = None
 
 
 class ImageError(ValueError):
     """An image that cannot be used; the text names the file and what to do about it."""
 
 
+class PixelLimitError(ValueError):
+    """More pixels than are allowed."""
+
+
 def max_pixels() -> int:
-    """Pixels from which an image is refused: FULLCONV_MAX_PIXELS, looked up now, else DEFAULT_MAX_PIXELS.
+    """Pixels from which an image is refused: FULLCONV_MAX_PIXELS, looked up now, else a hundred million.
 
     Raises ImageError: the variable holds no positive number.
     """
-    text = os.environ.get("FULLCONV_MAX_PIXELS", "")
-    if text and not (text.isdecimal() and int(text)):
-        raise ImageError(f"FULLCONV_MAX_PIXELS is {text!r}: set it to a number of pixels, or unset it")
-    return int(text or DEFAULT_MAX_PIXELS)
+    try:
+        return pixel_limit.max_pixels()
+    except ValueError as error:
+        raise ImageError(str(error)) from None
 
 
-def open_picture(file: Union[str, Path, BinaryIO]) -> Image.Image:
-    """`PIL.Image.open`, restricted to FORMATS. Raises whatever PIL's readers raise on other or damaged files."""
-    return Image.open(file, formats=FORMATS)
+def open_picture(file: Union[str, Path, BinaryIO], limit: int | None = None) -> Image.Image:
+    """`PIL.Image.open`, restricted to FORMATS and to `limit` pixels (default `max_pixels()`); nothing is decoded yet.
+
+    Raises PixelLimitError: more pixels; and whatever PIL's readers raise on other or damaged files.
+    """
+    limit = max_pixels() if limit is None else limit
+    image = Image.open(file, formats=FORMATS)
+    if image.width * image.height > limit:
+        image.close()
+        raise PixelLimitError(
+            f"{image.width} x {image.height} pixels exceed the limit of {limit}: shrink it, or raise "
+            "FULLCONV_MAX_PIXELS if you trust the file"
+        )
+    return image
 
 
 def read_image(path: str, limit: int | None = None) -> np.ndarray:
@@ -54,13 +78,17 @@ def read_image(path: str, limit: int | None = None) -> np.ndarray:
     Raises ImageError: missing, empty, truncated or undecodable file, or one announcing more than `limit` pixels
     (default `max_pixels()`).
     """
-    data = _read_bytes(path)
-    width, height = _header_size(io.BytesIO(data), path, limit)
+    _check_file(path)
+    with open(path, "rb") as file:
+        width, height = _header_size(file, path, limit)
+        _check_length(path, width * height)
+        file.seek(0)
+        data = file.read()
     if width * height > _capacity(data):
         raise ImageError(
             f"{path}: {len(data)} bytes cannot hold {width} x {height} pixels, it is damaged: copy it again"
         )
-    _check_complete(data, path)
+    _check_complete(data, path, width * height)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS)
     except cv2.error as error:
@@ -88,28 +116,24 @@ def _check_file(path: str) -> None:
         raise ImageError(f"{path}: the image file is empty (0 bytes): copy it again")
 
 
-def _read_bytes(path: str) -> bytes:
-    _check_file(path)
-    with open(path, "rb") as file:
-        return file.read()
+def _check_length(path: str, pixels: int) -> None:
+    """Before the bytes are read: a picture of a few pixels with gigabytes behind it is none."""
+    size = os.path.getsize(path)
+    if size > MAX_PIXEL_BYTES * pixels + SPARE_BYTES:
+        raise ImageError(f"{path}: {size} bytes are too many for its {pixels} pixels: replace it by a JPEG or PNG")
 
 
 def _header_size(file: BinaryIO, path: str, limit: int | None) -> tuple[int, int]:
     """(width, height); refuses decompression bombs before a pixel is decoded."""
-    limit = max_pixels() if limit is None else limit
-    advice = "shrink it, or raise FULLCONV_MAX_PIXELS if you trust the file"
     try:
-        with open_picture(file) as header:
-            width, height = header.size
-    except Image.DecompressionBombError as error:
-        raise ImageError(f"{path}: {error}: {advice}") from error
+        with open_picture(file, limit) as header:
+            return header.size
+    except (PixelLimitError, ImageError) as error:
+        raise ImageError(f"{path}: {error}") from error
     except UnidentifiedImageError as error:
         raise ImageError(f"{path}: not one of {', '.join(FORMATS)}: replace it by a JPEG or PNG") from error
     except Exception as error:  # PIL's format readers raise anything on damaged headers
         raise ImageError(f"{path}: not a readable image ({error}): replace it by a JPEG or PNG") from error
-    if width * height > limit:
-        raise ImageError(f"{path}: {width} x {height} pixels exceed the limit of {limit}: {advice}")
-    return width, height
 
 
 def _capacity(data: bytes) -> float:
@@ -123,13 +147,15 @@ def _capacity(data: bytes) -> float:
     return 8 * 64 * len(data) if data.startswith(b"\xff\xd8") else float("inf")
 
 
-def _check_complete(data: bytes, path: str) -> None:
+def _check_complete(data: bytes, path: str, pixels: int) -> None:
     """OpenCV fills the missing part of a truncated file with grey and goes on; refuse it instead.
 
     Whole JPEG files are recognised by their codes and end marker, PNG ones by their checksums, WEBP ones by their
     length; only the rest pays for a second decoding.
     """
     if data.startswith(b"\xff\xd8"):
+        if scans(data) > MAX_SCANS:
+            raise ImageError(f"{path}: a JPEG of more than {MAX_SCANS} scans would take minutes: save it anew")
         if is_damaged(data):
             raise ImageError(
                 f"{path}: the image is damaged: its codes do not make up the picture: copy it again, or, if it looks "
@@ -147,7 +173,7 @@ def _check_complete(data: bytes, path: str) -> None:
             raise ImageError(f"{path}: the image is truncated or damaged (PNG checksums): copy it again")
         return
     try:
-        with open_picture(io.BytesIO(data)) as image:
+        with open_picture(io.BytesIO(data), pixels) as image:
             image.load()
     except Exception as error:
         raise ImageError(f"{path}: the image is truncated or damaged ({error}): copy it again") from error

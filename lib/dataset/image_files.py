@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence
@@ -22,9 +23,12 @@ def find_images(names: Sequence[str], recursive: bool = False, without: Optional
     """Files as they are, and the images inside folders, sorted by name; without names those of ./demo. Each file once.
 
     recursive: look into folders inside of folders too, but not into hidden ones. without: a folder to leave out, where
-    results go. Raises UsageError: a path that does not exist, or no image at all.
+    results go. Raises UsageError: an address, a path that does not exist, or no image at all.
     """
     paths: List[Path] = []
+    address = next((name for name in names if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", name)), None)
+    if address is not None:
+        raise UsageError(f"{address}: an address; nothing is fetched here: download it and name the file")
     for path in map(Path, names or [DEMO_FOLDER]):
         if path.is_dir():
             paths += _images_in(path, recursive, without)

@@ -13,7 +13,8 @@ from typing import Iterator
 
 import numpy as np
 
-SPARE_BYTES = 64 * 2**20
+SPARE_BYTES = 16 * 2**20
+HEAD, MAX_VARIABLES = 512, 10_000
 """What a variable may take in memory, besides four times the size of its file: deflate makes a thousand bytes of one,
 and a number of one byte may be declared to be a double, so that a small file could fill the memory."""
 _MATRIX, _COMPRESSED = 14, 15  # data types with a meaning of their own
@@ -75,15 +76,29 @@ def _find(data: bytes, variable: str) -> tuple[_Matrix, _File]:
     file, names = _open(data), []
     order = file.order
     for kind, content in _elements(memoryview(data)[128:], order, padded=False):
+        name = None
         if kind == _COMPRESSED:
-            kind, content = next(_elements(_inflate(content, file.limit), order), (0, memoryview(b"")))
-        if kind != _MATRIX:
-            continue
-        matrix = _matrix(content, order)
-        if matrix.name == variable:
-            return matrix, file
-        names.append(matrix.name)
-    raise MatError(f"no variable {variable}, only {names}")
+            # The name is in the first bytes of a variable; of others no more than those are unpacked.
+            name = _name(_inflate(content, HEAD, whole=False), order)
+            if name in (None, variable):
+                kind, content = next(_elements(_inflate(content, file.limit), order), (0, memoryview(b"")))
+        if name in (None, variable) and kind == _MATRIX:
+            matrix = _matrix(content, order)
+            if matrix.name == variable:
+                return matrix, file
+            name = matrix.name
+        names += [name] if name is not None else []
+        if len(names) > MAX_VARIABLES:
+            raise MatError(f"more than {MAX_VARIABLES} variables")
+    raise MatError(f"no variable {variable}, only {names[:20]}")
+
+
+def _name(head: memoryview, order: str) -> str | None:
+    """The name of a variable, of which the first bytes are given; None where it is not in them."""
+    try:
+        return _matrix(head[8:], order).name
+    except MatError:
+        return None
 
 
 def _elements(data: memoryview, order: str, padded: bool = True) -> Iterator[tuple[int, memoryview]]:
@@ -102,13 +117,14 @@ def _elements(data: memoryview, order: str, padded: bool = True) -> Iterator[tup
         position = end
 
 
-def _inflate(content: memoryview, limit: int) -> memoryview:
+def _inflate(content: memoryview, limit: int, whole: bool = True) -> memoryview:
+    """The bytes that `content` was packed from, at most `limit`; all of them if `whole`."""
     stream = zlib.decompressobj()
     try:
         plain = stream.decompress(content, limit)
     except zlib.error as error:
         raise MatError(f"it is damaged ({error})") from error
-    if not stream.eof:
+    if whole and not stream.eof:
         raise MatError(f"it is cut off, or a variable is larger than {limit} bytes: save labels as uint8")
     return memoryview(plain)
 

@@ -9,7 +9,7 @@ from xml.parsers import expat
 
 from fullconv.lib.dataset.errors import DatasetError
 
-MAX_BYTES, MAX_DEPTH = 1 << 24, 32
+MAX_BYTES, MAX_DEPTH, MAX_ELEMENTS = 1 << 24, 32, 200_000
 """A file with more is no annotation of a picture."""
 
 
@@ -42,20 +42,27 @@ class _Builder:
 
     def __init__(self) -> None:
         self.open: List[Element] = [Element("")]
+        # Pieces of text by depth, joined at the end: adding each to what there is takes time with its square.
+        self.texts: List[List[str]] = [[]]
+        self.count = 0
 
     def start(self, name: str, _: dict) -> None:
         if len(self.open) > MAX_DEPTH:
             raise _Refused(f"elements inside of each other, more than {MAX_DEPTH} deep")
+        self.count += 1
+        if self.count > MAX_ELEMENTS:
+            raise _Refused(f"more than {MAX_ELEMENTS} elements")
         element = Element(name)
         self.open[-1].children.append(element)
         self.open.append(element)
+        self.texts.append([])
 
     def end(self, _: str) -> None:
         element = self.open.pop()
-        element.text = element.text.strip()
+        element.text = "".join(self.texts.pop()).strip()
 
     def text(self, text: str) -> None:
-        self.open[-1].text += text
+        self.texts[-1].append(text)
 
 
 def read_xml(path: str) -> Element:

@@ -6,13 +6,13 @@ These are plain arrays, which no reading can execute: all rows of a class, and h
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Union
+from typing import Any, List, NamedTuple, Optional, Sequence, Union
 
 import numpy as np
 
 from fullconv.lib.structures.detections import Detections
+from fullconv.lib.utils import atomic
 
 
 class ClassFile(NamedTuple):
@@ -37,10 +37,12 @@ def write_class_files(
         mine = [found.of_class(label).best_first() for found in detections]
         common = {"image_ids": ids, "counts": np.array([len(found) for found in mine], np.int64)}
         rows = [np.column_stack([found.boxes, found.scores]).astype(np.float32) for found in mine]
-        _write(_path(folder, name, "det"), {**common, "boxes": np.concatenate([np.zeros((0, 5), "f4"), *rows])})
+        arrays = {**common, "boxes": np.concatenate([np.zeros((0, 5), "f4"), *rows])}
+        atomic.write_npz(str(_path(folder, name, "det")), arrays, compressed=True)
         masks = [found.masks for found in mine if found.masks is not None]
         if masks and len(masks) == len(mine):
-            _write(_path(folder, name, "seg"), {**common, "masks": np.concatenate(masks)})
+            arrays = {**common, "masks": np.concatenate(masks)}
+            atomic.write_npz(str(_path(folder, name, "seg")), arrays, compressed=True)
 
 
 def read_class_file(folder: Union[str, Path], name: str) -> ClassFile:
@@ -56,16 +58,6 @@ def read_class_file(folder: Union[str, Path], name: str) -> ClassFile:
 def _path(folder: Union[str, Path], name: str, kind: str) -> Path:
     """A class may be called "n/a"."""
     return Path(folder) / f"{name.replace('/', '_')}_{kind}.npz"
-
-
-def _write(path: Path, arrays: Dict[str, np.ndarray]) -> None:
-    temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
-    try:
-        with open(temporary, "wb") as file:
-            np.savez_compressed(file, **arrays)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _read(path: Path, key: str) -> tuple[List[np.ndarray], List[str]]:

@@ -16,6 +16,7 @@ from pycocotools.cocoeval import COCOeval
 
 from fullconv.lib.evaluation.coco_annotations import as_coco, load_ground_truth, numbers
 from fullconv.lib.evaluation.sanity import check_results, explain_low_ap
+from fullconv.lib.evaluation.thresholds import coco_thresholds, threshold_lines
 from fullconv.lib.mask.encode import encode_masks
 from fullconv.lib.structures.detections import Detections
 from fullconv.lib.utils import atomic
@@ -65,8 +66,9 @@ class CocoEvaluator:
         """Write `<folder>/detections_<result_name>_results.json` and score the detections of every image.
 
         Returns:
-            `AP`, `AP@0.5`, ... (see SUMMARY) and `AP/<class>` of masks, the same with the prefix `box ` for
-            boxes; -1 where no object of that kind exists (pycocotools' convention). Empty for a test set.
+            `AP`, `AP@0.5`, ... (see SUMMARY), `AP/<class>` and `threshold/<class>` (`lib.evaluation.thresholds`) of
+            masks, the same with the prefix `box ` for boxes; -1 where no object of that kind exists (pycocotools'
+            convention). Empty for a test set.
 
         Raises:
             DatasetError: the annotation file is missing or no COCO file.
@@ -136,7 +138,9 @@ class CocoEvaluator:
         return explain_low_ap(self.classes, detections, gt_boxes, gt_classes)
 
     def table(self, scores: dict[str, float]) -> str:
-        """COCO's twelve numbers and AP per class, for masks and boxes, in percent; "no such object" is n/a."""
+        """COCO's twelve numbers and AP per class, for masks and boxes, in percent, and the classes' thresholds; "no
+        such object" is n/a.
+        """
         if not scores:
             return "no annotations: nothing was scored"
         columns = {"mask": "", "box": BOX} if self.masks else {"box": BOX}
@@ -145,6 +149,8 @@ class CocoEvaluator:
         lines = [f"{'':<{width}}" + "".join(f"{column:>9}" for column in columns)]
         for row in rows:
             lines.append(f"{row:<{width}}" + "".join(f"{_percent(scores[p + row]):>9}" for p in columns.values()))
+        for prefix in columns.values():
+            lines += threshold_lines(scores, self.classes[1:], prefix)
         return "\n".join(lines)
 
 
@@ -183,7 +189,7 @@ def _score(truth: COCO, records: list[dict[str, Any]], iou_type: str, names: dic
         precision = evaluation.eval["precision"][:, :, k, 0, -1]
         counted = precision[precision > -1]
         result[f"AP/{names[int(category_id)]}"] = float(counted.mean()) if counted.size else -1.0
-    return result
+    return {**result, **coco_thresholds(evaluation, names)}
 
 
 def _percent(value: float) -> str:

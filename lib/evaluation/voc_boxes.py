@@ -22,6 +22,10 @@ logger = logging.getLogger(__name__)
 RULES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {"": area_ap, " (11 points)": eleven_point_ap}
 """What stands behind the name of a score -> its rule: that of VOC 2010 to 2012, that of 2007 to 2009."""
 
+STRICTER = tuple(50 / 100 + 5 * step / 100 for step in range(10))
+"""COCO's thresholds, 0.5 to 0.95: how well boxes fit, which 0.5 alone does not tell."""
+RANGE = "mAP@0.5:0.95"
+
 
 @dataclass(frozen=True)
 class VocBoxEvaluator:
@@ -36,7 +40,8 @@ class VocBoxEvaluator:
 
         Returns:
             `mAP@<t>`, mean over the classes that occur, and `AP@<t>/<class>` of each class, 0 for one that does not
-            occur; both also with ` (11 points)` behind; `classes with objects`: how many occur.
+            occur; both also with ` (11 points)` behind; `mAP@0.5:0.95`: the mean of ten mAP of the area rule, with
+            VOC's matching; `classes with objects`: how many occur.
 
         Raises:
             EvaluationError: results that cannot belong to this data set, see `check_results`.
@@ -44,21 +49,27 @@ class VocBoxEvaluator:
         sizes, ids = [entry.size for entry in self.entries], [entry.image_id for entry in self.entries]
         warnings = check_results(self.classes, len(self.entries), detections, sizes, ids, masks=False)
         counts = {c: sum(int((e.classes == c).sum()) for e in self.entries) for c in range(1, len(self.classes))}
-        curves = {c: self._curve(c, count, detections) for c, count in counts.items()}
+        matches = {c: self._matches(c, detections) for c in counts}
+        curves = {c: _curve(*matches[c], count, self.threshold) for c, count in counts.items()}
         result = {"classes with objects": float(sum(map(bool, counts.values())))}
         for ending, rule in RULES.items():
             found = {c: rule(recall, precision) if counts[c] else 0.0 for c, (precision, recall) in curves.items()}
             occurring = [ap for c, ap in found.items() if counts[c]]
             result[f"mAP@{self.threshold:g}{ending}"] = float(np.mean(occurring)) if occurring else 0.0
             result.update({f"AP@{self.threshold:g}/{self.classes[c]}{ending}": ap for c, ap in found.items()})
+        present = [c for c in counts if counts[c]]
+        strict = [area_ap(*_curve(*matches[c], counts[c], t)[::-1]) for c in present for t in STRICTER]
+        result[RANGE] = float(np.mean(strict)) if strict else 0.0
         if not result[f"mAP@{self.threshold:g}"] and not warnings:
             warnings = self._explain(detections)
         for warning in warnings:
             logger.warning(warning)
         return result
 
-    def _curve(self, label: int, count: int, detections: Sequence[Detections]) -> tuple[np.ndarray, np.ndarray]:
-        """Precision (D,) and recall (D,) of one class, best detection first; equal scores in the order of images."""
+    def _matches(self, label: int, detections: Sequence[Detections]) -> tuple[np.ndarray, np.ndarray]:
+        """Of one class's detections, best first and equal scores in the order of images: largest IoU with an object
+        of the image (D,) and the number of that object (D,).
+        """
         best_iou, best_gt, scores, offset = [np.zeros(0)], [np.zeros(0, int)], [np.zeros(0)], 0
         for entry, found in zip(self.entries, detections):
             truth, mine = entry.boxes[entry.classes == label], found.of_class(label)
@@ -74,8 +85,7 @@ class VocBoxEvaluator:
             # Objects are numbered over all images, as an object can be found once.
             offset += len(truth)
         order = np.argsort(-np.concatenate(scores), kind="stable")
-        hits = first_hits(np.concatenate(best_iou)[order], np.concatenate(best_gt)[order], self.threshold)
-        return precision_recall(hits, count)
+        return np.concatenate(best_iou)[order], np.concatenate(best_gt)[order]
 
     def _explain(self, detections: Sequence[Detections]) -> list[str]:
         boxes, classes = [entry.boxes for entry in self.entries], [entry.classes for entry in self.entries]
@@ -93,4 +103,10 @@ class VocBoxEvaluator:
         present, known = int(scores["classes with objects"]), len(self.classes) - 1
         if present < known:
             lines.append(f"({present} of {known} classes have objects; mAP is the mean over those)")
+        lines.append(f"{RANGE} {100 * scores[RANGE]:.2f}")
         return "\n".join(lines)
+
+
+def _curve(best_iou: np.ndarray, best_gt: np.ndarray, count: int, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+    """Precision (D,) and recall (D,) of what `_matches` found of `count` objects, at one threshold."""
+    return precision_recall(first_hits(best_iou, best_gt, threshold), count)

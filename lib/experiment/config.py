@@ -29,6 +29,8 @@ import numpy as np
 import yaml
 from easydict import EasyDict
 
+from fullconv.lib.experiment.method_of import wrong_method
+from fullconv.lib.experiment.yaml_text import read_yaml
 from fullconv.lib.utils import atomic
 
 Overrides = Union[Mapping[str, Any], Iterable[Any]]
@@ -60,6 +62,7 @@ def load(
     path: Optional[str] = None,
     overrides: Overrides = (),
     check: Optional[Check] = None,
+    method: str = "",
 ) -> EasyDict:
     """Resolve a configuration.
 
@@ -69,15 +72,20 @@ def load(
         overrides: laid over both: a mapping of dotted keys, (key, value) pairs, or words as typed.
         check: called with the result and the set of dotted keys that were given; it may fill in derived
             values and raises `ConfigError` for values that do not fit together.
+        method: whose configuration it is, to recognise files of other methods.
 
     Raises:
-        ConfigError: unknown key (names the nearest known one), wrong type, or a file that is not yaml.
+        ConfigError: unknown key (names the nearest known one), wrong type, a file that is not yaml, or one of another
+            method.
         FileNotFoundError: no file at `path`.
     """
     config = EasyDict(copy.deepcopy(dict(defaults)))
     given: Set[str] = set()
-    if path is not None:
-        _merge(config, _read_yaml(path), path, given)
+    content = {} if path is None else _read_yaml(path)
+    other = wrong_method(content, method)
+    if method and other is not None:
+        raise ConfigError(f"{path}: {other}")
+    _merge(config, content, str(path), given)
     for key, value in _pairs(overrides):
         _merge(config, _nested(key, value), "command line", given)
     if check is not None:
@@ -88,14 +96,16 @@ def load(
     return config
 
 
-def loader(defaults: Callable[[], EasyDict], check: Optional[Check] = None) -> Callable[..., EasyDict]:
+def loader(
+    defaults: Callable[[], EasyDict], check: Optional[Check] = None, method: str = ""
+) -> Callable[..., EasyDict]:
     """The `load(path=None, overrides=())` of a method: its defaults, the yaml at `path`, then `overrides`, checked.
 
-    defaults: makes a fresh copy of every key. check: see `load`, whose errors this one's are.
+    defaults: makes a fresh copy of every key. check, method: see `load`, whose errors this one's are.
     """
 
     def load_method(path: Optional[str] = None, overrides: Overrides = ()) -> EasyDict:
-        return load(defaults(), path, overrides, check)
+        return load(defaults(), path, overrides, check, method)
 
     return load_method
 
@@ -183,7 +193,7 @@ def _read_yaml(path: str) -> Dict[str, Any]:
         raise FileNotFoundError(f"{path}: no such file; configurations are in experiments/<method>/cfgs/")
     try:
         with open(path, encoding="utf-8") as file:
-            content = yaml.safe_load(file)
+            content = read_yaml(file.read())
     except _YAML_ERRORS as error:
         raise ConfigError(f"{path}: not a yaml file: {str(error)[:500]}") from None
     if content is None:
@@ -277,7 +287,7 @@ def _from_text(text: str, default: Any) -> Any:
     if isinstance(default, (list, tuple, np.ndarray)) and "," in text and not text.lstrip().startswith("["):
         text = f"[{text}]"
     try:
-        return yaml.safe_load(text)
+        return read_yaml(text)
     except _YAML_ERRORS:
         raise ConfigError(f"cannot read {text!r}") from None
 

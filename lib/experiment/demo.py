@@ -7,7 +7,7 @@ import math
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Dict, Iterable, Iterator, List, Optional, Sequence, TextIO, Tuple, TypeVar
+from typing import TYPE_CHECKING, Dict, Iterable, Iterator, List, Optional, Sequence, TextIO, Tuple, TypeVar, Union
 
 import numpy as np
 from tqdm import tqdm
@@ -31,13 +31,16 @@ _Item = TypeVar("_Item")
 class Demo:
     """What a method's demo says: its own options, how its model is loaded, and what one image gives.
 
-    title: of the page. default_model: taken without --model. endings: of files that can be a model. advice: lines that
+    title: of the page. default_model, default_out: taken without these options. default_json: name of a file in --out
+    that is taken for --json; "": none. endings: of files that can be a model. advice: lines that
     say where to get one. When `load` is called, `args` are the options, `model` is the file they name and `names` has a
     name for every image, by which it differs from the others.
     """
 
     title = "demo"
     default_model = ""
+    default_out = "output/demo"
+    default_json = ""
     endings: Tuple[str, ...] = (".params",)
     advice = ""
     model: ModelFile
@@ -49,6 +52,10 @@ class Demo:
 
     def add_options(self, options: argparse.ArgumentParser) -> None:
         """Options besides those of all demos."""
+
+    def find(self) -> ModelFile:
+        """The model that --model and --epoch say. Raises UsageError: it is not there."""
+        return find_model(self.args.model, self.args.epoch, self.endings, self.advice)
 
     def load(self, paths: Sequence[Path]) -> None:
         """Load the model; `paths` are the images to come. Raises what FORESEEN lists."""
@@ -64,6 +71,10 @@ class Demo:
     def results(self, image: np.ndarray, path: Path) -> Tuple[str, List[Picture]]:
         """What is in a BGR image (h, w, 3) uint8, in words, and pictures of it; called once for each image."""
         raise NotImplementedError
+
+    def lines(self, path: Path, words: str, seconds: float) -> Iterator[str]:
+        """What is printed of an image, whose `words` came from `results` after so many seconds."""
+        yield f"{path}: {words} ({seconds:.2f} s)"
 
     def frame(self, image: np.ndarray, name: str) -> Tuple[str, np.ndarray]:
         """The same for a frame of a film: one picture, of the frame's size."""
@@ -121,8 +132,10 @@ def parser(demo: Demo, description: str) -> argparse.ArgumentParser:
         "--model", default=demo.default_model, help="a file, or the prefix of checkpoints (default: %(default)s)"
     )
     options.add_argument("--epoch", type=int, help="number of the checkpoint of a prefix (default: the newest)")
-    options.add_argument("--out", default="output/demo", help="folder for pictures and index.html")
-    options.add_argument("--json", metavar="FILE", help="also write what was found as json")
+    options.add_argument(
+        "--out", default=demo.default_out, help="folder for pictures and index.html (default: %(default)s)"
+    )
+    options.add_argument("--json", metavar="FILE", help=f"write what was found as json{_inside_out(demo.default_json)}")
     options.add_argument("--engine", choices=ENGINES, help="what computes the network (default: mxnet for checkpoints)")
     options.add_argument("--precision", choices=PRECISIONS, default=FP32, help="bf16: faster, with openvino")
     options.add_argument("--gpus", default="", help="number of the GPU to use")
@@ -134,19 +147,26 @@ def parser(demo: Demo, description: str) -> argparse.ArgumentParser:
     return options
 
 
-def found_or_best(found: Detections, thresh: float, classes: Sequence[str]) -> str:
-    """How many of each class have a score of at least `thresh`; where none has, which was best, and what shows it."""
+def _inside_out(name: str) -> str:
+    return f" (default: {name} in --out)" if name else ""
+
+
+def found_or_best(found: Detections, thresh: Union[float, np.ndarray], classes: Sequence[str]) -> str:
+    """How many of each class have a score of at least `thresh`, one number or one per label; where none has, which was
+    best, and what shows it.
+    """
     labels = [classes[label] for label in found.above(thresh).best_first().labels]
     if labels:
         return ", ".join(f"{labels.count(name)} {name}" for name in dict.fromkeys(labels))
     best = found.best_first().select(np.arange(min(1, len(found))))
+    least = f"at least {'its class threshold' if isinstance(thresh, np.ndarray) else format(thresh, 'g')}"
     if not len(best):
-        return f"nothing with a score of at least {thresh:g}, nor with any"
+        return f"nothing with a score of {least}, nor with any"
     score = float(best.scores[0])
     digits = max(1, -math.floor(math.log10(max(score, 1e-9))))
     lower = math.floor(score * 10**digits) / 10**digits  # one significant digit, so that it is shown
     return (
-        f"nothing with a score of at least {thresh:g}; the best is {classes[best.labels[0]]} with {score:.3g}: "
+        f"nothing with a score of {least}; the best is {classes[best.labels[0]]} with {score:.3g}: "
         f"--thresh {lower:g} shows it"
     )
 
@@ -182,7 +202,8 @@ class _Tour:
             started = time.perf_counter()
             words, pictures = self.demo.results(image, path)
             self.seconds.append(time.perf_counter() - started)
-            say(f"{path}: {words} ({self.seconds[-1]:.2f} s)")
+            for line in self.demo.lines(path, words, self.seconds[-1]):
+                say(line)
             yield from pictures
 
     def summary(self, page: Path, total: int) -> None:
@@ -201,9 +222,11 @@ def run(demo: Demo, description: str, argv: Optional[Sequence[str]] = None) -> i
     """
     demo.args = parser(demo, description).parse_args(argv)
     demo.out = Path(demo.args.out)
+    if demo.default_json:
+        demo.args.json = demo.args.json or str(demo.out / demo.default_json)
     try:
         # The model first: without one it does not matter which images there are.
-        demo.model = find_model(demo.args.model, demo.args.epoch, demo.endings, demo.advice)
+        demo.model = demo.find()
         _refuse_unheard(demo)
         return _film(demo) if demo.args.video is not None else _images(demo)
     except FORESEEN as error:

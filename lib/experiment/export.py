@@ -9,7 +9,7 @@ from typing import Callable, Optional, Sequence, Type
 
 from fullconv.lib.experiment.demo import Demo
 from fullconv.lib.experiment.foreseen import FORESEEN, explain
-from fullconv.lib.experiment.model_file import EXPORTED, ModelFile, find_model
+from fullconv.lib.experiment.model_file import EXPORTED, ModelFile
 from fullconv.lib.export import onnx_format
 from fullconv.lib.export.metadata import VERSION
 from fullconv.lib.export.network import Exportable, onnx_model
@@ -42,8 +42,12 @@ def run(
     try:
         if not args.out.endswith(EXPORTED):
             raise ValueError(f"{args.out}: the name of an exported model ends in {EXPORTED}")
-        endings = [ending for ending in demo.endings if ending != EXPORTED]
-        network = build(args, find_model(args.model, args.epoch, endings, demo.advice))
+        finder = demo()
+        finder.args = args
+        model = finder.find()
+        if model.exported:
+            raise ValueError(f"{model.path} is an exported model already: name the checkpoint it was made of")
+        network = build(args, model)
         Path(args.out).absolute().parent.mkdir(parents=True, exist_ok=True)
         onnx_format.write(args.out, onnx_model(network, Path(args.out).stem, VERSION))
     except FORESEEN as error:

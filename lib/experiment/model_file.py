@@ -26,8 +26,16 @@ class ModelFile(NamedTuple):
     @property
     def config(self) -> Optional[str]:
         """The configuration that training left beside it; None where there is none."""
-        beside = f"{self.prefix}-config.yaml"
-        return beside if os.path.isfile(beside) else None
+        return self._beside("config.yaml")
+
+    @property
+    def scores(self) -> Optional[str]:
+        """The `scores.json` of a test that somebody put beside it, for its thresholds; None where there is none."""
+        return self._beside("scores.json")
+
+    def _beside(self, ending: str) -> Optional[str]:
+        path = f"{self.prefix}-{ending}"
+        return path if os.path.isfile(path) else None
 
 
 def find_model(model: str, epoch: Optional[int], endings: Sequence[str], advice: str) -> ModelFile:

@@ -21,6 +21,7 @@ from typing import Any, Callable, List, Tuple
 
 import numpy as np
 
+from fullconv.lib.utils.pixel_limit import max_pixels
 from fullconv.operator_cxx import c_library
 
 _RULES = {"gpu": 0, "cpu": 1}
@@ -103,13 +104,19 @@ def mask_voting(
         best first, and masks (m, 1, M, M) float32. Without rois or survivors all items are empty.
 
     Raises:
-        ValueError: shapes that do not fit each other, or a max_per_image, image size or rule that makes no sense.
+        ValueError: shapes that do not fit each other, or a max_per_image, image size or rule that makes no sense; an
+            image of more than `max_pixels()`.
     """
     if rule not in _RULES:
         raise ValueError(f"mask_voting rule {rule!r} is neither 'gpu' nor 'cpu'")
     if max_per_image < 1 or im_width < 1 or im_height < 1:
         raise ValueError(
             f"mask_voting needs max_per_image and image sides >= 1, got {max_per_image} and {im_width} x {im_height}"
+        )
+    if im_width * im_height > max_pixels():
+        raise ValueError(
+            f"mask_voting on {im_width} x {im_height} pixels, more than the limit of {max_pixels()}, would fill the "
+            "memory: cut the image into tiles, or raise FULLCONV_MAX_PIXELS"
         )
     if not binary_thresh > 0:
         raise ValueError(f"mask_voting needs binary_thresh > 0, got {binary_thresh}")

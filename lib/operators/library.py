@@ -38,11 +38,16 @@ def load() -> None:
         if loaded != path:
             raise RuntimeError(f"operators are loaded from {loaded} already; {path} cannot be loaded as well")
         return
+    try:
+        # MXNet looks a function up when it calls it, where a missing one ends the process. This looks up all of them.
+        c_library()
+    except OSError as error:
+        raise _refused(path, str(error)) from error
     before = set(_operator_names())
     # Not mx.library.load, which makes every function of mx.nd and mx.sym anew; only ours are missing. 0: says nothing.
     if mx.base._LIB.MXLoadLib(ctypes.c_char_p(path.encode()), ctypes.c_uint(0)) != 0:
         reason = " ".join(mx.base.py_str(mx.base._LIB.MXGetLastError()).split("Stack trace")[0].split())
-        raise RuntimeError(f"MXNet {mx.__version__} cannot load {path}: {reason}. Rebuild it with `sh init.sh`")
+        raise _refused(path, reason)
     setattr(mx, _MARK, path)
     # What the library brought is found by comparing, so the list of operators stands in C++ only.
     for name in sorted(set(_operator_names()) - before):
@@ -56,6 +61,10 @@ def load() -> None:
             RuntimeWarning,
             stacklevel=2,
         )
+
+
+def _refused(path: str, reason: str) -> RuntimeError:
+    return RuntimeError(f"MXNet {mx.__version__} cannot load {path}: {reason}. Rebuild it with `sh init.sh`")
 
 
 def invoke(operator: str, *inputs: Array, name: Optional[str] = None, **attributes: Any) -> Array:

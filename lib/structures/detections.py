@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
+import tokenize
 import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Union
 
 import numpy as np
+
+from fullconv.lib.utils import atomic
+
+_DAMAGE = (SyntaxError, tokenize.TokenError, NotImplementedError, RuntimeError, MemoryError, RecursionError)
+"""What numpy and zipfile let through of damaged headers besides errors of values and of reading."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,9 +64,9 @@ class Detections:
         masks = None if self.masks is None else self.masks[rows]
         return Detections(self.boxes[rows], self.scores[rows], self.labels[rows], masks)
 
-    def above(self, thresh: float) -> Detections:
-        """Those with a score of at least `thresh`."""
-        return self.select(self.scores >= thresh)
+    def above(self, thresh: Union[float, np.ndarray]) -> Detections:
+        """Those with a score of at least `thresh`, one number or one per label, the first label 0's."""
+        return self.select(self.scores >= (thresh[self.labels] if isinstance(thresh, np.ndarray) else thresh))
 
     def best_first(self) -> Detections:
         """In descending order of score; equal scores keep their order."""
@@ -136,16 +141,7 @@ def save_detections(path: Path, key: Dict[str, Any], detections: Sequence[Detect
     }
     if found.masks is not None:
         arrays["masks"] = found.masks
-    # Not utils.atomic: an archive is written with seeking back, which a checksum taken on the way cannot follow.
-    temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
-    try:
-        with open(temporary, "wb") as file:
-            np.savez_compressed(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    atomic.write_npz(str(path), arrays, compressed=True)
 
 
 def load_detections(path: Path, key: Dict[str, Any]) -> Optional[List[Detections]]:
@@ -157,7 +153,7 @@ def load_detections(path: Path, key: Dict[str, Any]) -> Optional[List[Detections
             masks = file["masks"] if "masks" in file.files else None
             found = Detections(file["boxes"], file["scores"], file["labels"], masks)
             return _split(found, file["counts"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, *_DAMAGE):
         return None
 
 

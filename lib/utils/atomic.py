@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from typing import Any, Callable, List, Mapping, Protocol
+from contextlib import contextmanager
+from typing import Any, BinaryIO, Callable, Iterator, List, Mapping, Protocol
 
 import numpy as np
 
@@ -43,27 +44,14 @@ def write(path: str, fill: Callable[[Writable], Any], checksum: bool = False, no
     Raises:
         OSError: the disk is full or the folder cannot be written; it names `path`.
     """
-    # A name of its own: two programs that write one file must not write into each other's.
-    temporary = f"{path}.{os.getpid()}-{secrets.token_hex(4)}.tmp"
-    try:
-        with open(temporary, "xb") as file:
-            hashing = _HashingFile(file)
-            fill(hashing)
-            file.flush()
-            os.fsync(file.fileno())
+    with _replacing(path) as file:
+        hashing = _HashingFile(file)
+        fill(hashing)
         digest = hashing.digest.hexdigest()
         if checksum:
             _write_digests(path, [*_digests_before(path), digest], note)
-        os.replace(temporary, path)
-    except BaseException as error:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-        if isinstance(error, OSError) and error.errno:  # a failed write does not say of what
-            raise OSError(error.errno, error.strerror, str(path)) from error
-        raise
     if checksum:
         _write_digests(path, [digest], note)
-    _sync_folder(path)
     return digest
 
 
@@ -72,24 +60,33 @@ def write_text(path: str, text: str) -> str:
     return write(path, lambda file: file.write(text.encode()))
 
 
-def write_npz(path: str, arrays: Mapping[str, np.ndarray]) -> None:
+def write_npz(path: str, arrays: Mapping[str, np.ndarray], compressed: bool = False) -> None:
     """Replace `path` by a numpy archive. It has no checksum: archives are written with seeking back, which a checksum
     taken on the way cannot follow, but they have their own.
 
     Raises OSError as `write`.
     """
+    with _replacing(path) as file:
+        (np.savez_compressed if compressed else np.savez)(file, **arrays)
+
+
+@contextmanager
+def _replacing(path: str) -> Iterator[BinaryIO]:
+    """A new file that is flushed to disk and takes the place of `path` when the block ends well, or vanishes."""
+    # A name of its own: two programs that write one file must not write into each other's.
     temporary = f"{path}.{os.getpid()}-{secrets.token_hex(4)}.tmp"
     try:
         with open(temporary, "xb") as file:
-            np.savez(file, **arrays)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except OSError as error:  # a failed write does not say of what
-        raise OSError(error.errno, error.strerror, str(path)) from error
-    finally:
+    except BaseException as error:
         if os.path.exists(temporary):
             os.unlink(temporary)
+        if isinstance(error, OSError) and error.errno:  # a failed write does not say of what
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
     _sync_folder(path)
 
 

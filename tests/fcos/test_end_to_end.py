@@ -89,6 +89,8 @@ def test_what_a_run_leaves_behind(finished):
 
 def test_resumed_it_is_as_uninterrupted(monkeypatch, folder, finished):
     out = folder / "parts"
+    # It must not change a number that MXNet is told to use deterministic algorithms alone.
+    monkeypatch.setenv("MXNET_ENFORCE_DETERMINISM", "1")
     run(monkeypatch, [train], words(folder, out, SOLVER__MAX_ITER="2"))
     run(monkeypatch, [train], [*words(folder, out), "--resume"])
     for name, array in arrays(finished[0], 2).items():

@@ -188,6 +188,18 @@ def test_it_trains_tests_and_draws(monkeypatch, folder, tmp_path):
     assert (found / "train" / "tiny-classes.txt").read_text().split()[-1] == "box"
 
 
+def test_testing_twice_leaves_the_same_files(monkeypatch, folder, tmp_path):
+    """To the last byte, with the network run anew: detections, results and scores."""
+    contents = []
+    for stages in ((train, lambda run: Test(run).run()), (lambda run: Test(run).run(),)):
+        val = run(monkeypatch, folder, tmp_path, "epochs", "1", stages=stages) / "val"
+        files = [path for path in val.rglob("*") if path.suffix in (".npz", ".json")]
+        contents.append({str(path.relative_to(val)): path.read_bytes() for path in files})
+        (kept,) = val.glob("*_detections.npz")
+        kept.unlink()
+    assert contents[0] == contents[1] and {"scores.json", "results/detections_train_results.json"} <= set(contents[0])
+
+
 def test_resumed_it_is_as_uninterrupted(monkeypatch, folder, tmp_path):
     whole = run(monkeypatch, folder, tmp_path / "whole", "epochs", "4", stages=[train])
     run(monkeypatch, folder, tmp_path / "parts", "epochs", "2", stages=[train])

@@ -1,11 +1,5 @@
 """The operator library's C interface, without MXNet: these tests also run under AddressSanitizer, and so do those of
-the operators inside MXNet.
-
-    python -m fullconv.operator_cxx.build --asan --out build/libfullconv_asan.so
-    FULLCONV_LIBRARY=build/libfullconv_asan.so LD_PRELOAD="$(gcc -print-file-name=libasan.so) \
-        $(gcc -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
-        python -m pytest tests/operator_cxx tests/gpu tests/lib/operators
-"""
+the operators inside MXNet (`bash .ci/sanitize`)."""
 
 from __future__ import annotations
 

@@ -75,11 +75,11 @@ def installed(folder: Path, **variables: str) -> subprocess.CompletedProcess[str
     return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
 
 
-def test_an_installed_package_says_that_it_needs_a_checkout(tmp_path: Path) -> None:
+def test_an_installed_package_that_lost_its_library_says_so(tmp_path: Path) -> None:
     done = installed(tmp_path)
     last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith("FileNotFoundError: the operator library ") and "was installed into" in last
-    assert "Run from a checkout after `sh init.sh`" in last and "FULLCONV_LIBRARY" in last
+    assert last.startswith("FileNotFoundError: the operator library ") and "lies installed in" in last
+    assert "pip install --force-reinstall" in last and "FULLCONV_LIBRARY" in last
 
 
 def test_an_installed_package_takes_a_checkouts_library(tmp_path: Path) -> None:

@@ -7,8 +7,13 @@ from typing import Any, Callable, Dict, Iterator, NamedTuple, Optional, Tuple
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 F = np.float32
+SETTINGS = settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+)
 
 
 class Case(NamedTuple):
@@ -140,6 +145,38 @@ def close(found: np.ndarray, expected: np.ndarray, tolerance: float, name: str =
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_equals_numpy(variant: str, run: Callable) -> None:
     case = draw_case(1, **VARIANTS[variant])
+    close(run(case)[0], numpy_forward(case), 1e-5)
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    kernel, groups, deformable = (draw(st.integers(1, 3)), draw(st.integers(1, 3))), draw(st.integers(1, 2)), 1
+    channels = groups * draw(st.integers(1, 3))
+    if channels % 2 == 0:
+        deformable = draw(st.integers(1, 2))
+    dilate = draw(st.integers(1, 2)), draw(st.integers(1, 2))
+    pad = draw(st.integers(0, 2)), draw(st.integers(0, 2))
+    least = [max(1, step * (k - 1) + 1 - 2 * p) for step, k, p in zip(dilate, kernel, pad)]
+    return draw_case(
+        draw(st.integers(0, 10000)),
+        n=draw(st.integers(1, 2)),
+        channels=channels,
+        filters=groups * draw(st.integers(1, 3)),
+        size=(least[0] + draw(st.integers(0, 5)), least[1] + draw(st.integers(0, 5))),
+        kernel=kernel,
+        modulated=draw(st.booleans()),
+        with_bias=draw(st.booleans()),
+        stride=(draw(st.integers(1, 3)), draw(st.integers(1, 3))),
+        pad=pad,
+        dilate=dilate,
+        groups=groups,
+        deformable=deformable,
+    )
+
+
+@SETTINGS
+@given(case=cases())
+def test_drawn_cases(case: Case, run: Callable) -> None:
     close(run(case)[0], numpy_forward(case), 1e-5)
 
 

@@ -6,10 +6,15 @@ from typing import Any, Callable, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 F = np.float32
 SIZES, STRIDES, INTEREST = ((8, 10), (4, 5), (2, 3)), (8, 16, 32), (24.0, 48.0)
 INFINITY = 1e8
+SETTINGS = settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+)
 
 
 class Targets(NamedTuple):
@@ -88,6 +93,20 @@ def test_equals_numpy(seed: int, radius: float, normalise: bool, run: Callable) 
     expected = [numpy_image(image, radius, normalise) for image in gt]
     assert seed == 0 or (found.labels > 0).any()
     for a, b in zip(found, zip(*expected)):
+        np.testing.assert_array_equal(a, np.stack(b))
+
+
+@SETTINGS
+@given(
+    st.integers(0, 2**32 - 1), st.integers(1, 3), st.integers(1, 12), st.sampled_from([0.0, 0.3, 1.5]), st.booleans()
+)
+def test_drawn_cases(run: Callable, seed: int, images: int, count: int, radius: float, normalise: bool) -> None:
+    """Corners anywhere, also outside of the image; an image whose first box is centred at 0 has a test of its own."""
+    random = np.random.RandomState(seed)
+    gt = draw_boxes(images, count, seed)
+    gt[..., :4] += random.uniform(-9, 9, gt[..., :4].shape).astype(F)
+    expected = [numpy_image(image, radius, normalise) for image in gt]
+    for a, b in zip(run(gt, radius, normalise), zip(*expected)):
         np.testing.assert_array_equal(a, np.stack(b))
 
 

@@ -6,9 +6,14 @@ from typing import Any, Callable, NamedTuple, Tuple
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 F = np.float32
 MODES = ("iou", "linear_iou", "giou")
+SETTINGS = settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+)
 
 
 class Case(NamedTuple):
@@ -61,6 +66,17 @@ def run(c_call: Callable) -> Callable[..., Tuple[np.ndarray, np.ndarray]]:
 def test_equals_numpy(rows: int, scale: float, mode: str, run: Callable) -> None:
     case = draw_case(rows, 1, scale)
     np.testing.assert_allclose(run(case, mode)[0], numpy_loss(case, mode), rtol=1e-6, atol=1e-9)
+
+
+@SETTINGS
+@given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.sampled_from([0.001, 0.1, 1, 30, 500]), st.sampled_from(MODES))
+def test_drawn_cases(run: Callable, seed: int, rows: int, scale: float, mode: str) -> None:
+    """Some predictions reach over all of their target, some are points; some rows have no weight."""
+    case, random = draw_case(rows, seed, scale), np.random.RandomState(seed)
+    case.pred[random.rand(rows) < 0.1] = 0
+    case.pred[random.rand(rows) < 0.1] *= 100
+    case.weight[random.rand(rows) < 0.2] = 0
+    np.testing.assert_allclose(run(case, mode)[0], numpy_loss(case, mode), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("mode", MODES)

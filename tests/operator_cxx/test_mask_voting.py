@@ -14,7 +14,7 @@ from benchmarks.mask_voting import make_rois
 from fullconv.lib.mask.voting import mask_voting
 
 SETTINGS = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
 )
 COORDINATES = st.one_of(
     st.integers(-10, 150).map(lambda v: v / 2), st.sampled_from([np.nan, np.inf, -np.inf, float(2**99), -float(2**99)])

@@ -7,10 +7,15 @@ from typing import Callable, Tuple
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from fullconv.lib.nms.ml_nms import ml_nms
 
 F = np.float32
+SETTINGS = settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+)
 Inputs = Tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -56,6 +61,15 @@ def test_equals_numpy(n: int, labels: int, scores: int, threshold: float, run: C
     expected = one_by_one(*inputs, threshold)
     np.testing.assert_array_equal(run(*inputs, threshold), expected)
     np.testing.assert_array_equal(ml_nms(*inputs, threshold), expected)
+
+
+@SETTINGS
+@given(
+    st.integers(0, 2**32 - 1), st.integers(1, 130), st.integers(1, 4), st.sampled_from([2, 9, 1000]), st.floats(0, 1)
+)
+def test_drawn_cases(run: Callable, seed: int, n: int, labels: int, scores: int, threshold: float) -> None:
+    inputs = draw(n, labels, seed, scores)
+    np.testing.assert_array_equal(run(*inputs, threshold), one_by_one(*inputs, threshold))
 
 
 def test_first_of_equal_scores_stays(run: Callable) -> None:

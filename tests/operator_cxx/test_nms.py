@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from fullconv.lib.nms.nms import gpu_nms
 
 SETTINGS = settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
 )
 VALUES = st.one_of(st.integers(-2, 15).map(float), st.sampled_from([np.nan, np.inf, -np.inf, float(2**99)]))
 CORNERS = arrays(np.float32, st.tuples(st.integers(1, 70), st.just(4)), elements=VALUES)

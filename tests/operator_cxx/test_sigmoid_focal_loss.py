@@ -7,8 +7,13 @@ from typing import Any, Callable, NamedTuple, Tuple
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 F = np.float32
+SETTINGS = settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+)
 
 
 class Case(NamedTuple):
@@ -57,6 +62,20 @@ def run(c_call: Callable) -> Callable[..., Tuple[np.ndarray, np.ndarray]]:
 def test_equals_numpy(shape: tuple, spread: float, gamma: float, run: Callable) -> None:
     case = draw_case(shape, 1, spread, gamma=gamma, alpha=0.4)
     np.testing.assert_allclose(run(case)[0], numpy_loss(case), rtol=1e-5, atol=1e-37)
+
+
+@SETTINGS
+@given(
+    st.integers(0, 2**32 - 1),
+    st.tuples(st.integers(1, 3), st.integers(1, 12), st.integers(1, 40)),
+    st.sampled_from([0.0, 0.1, 1.0, 5.0, 100.0]),
+    st.floats(0, 1),
+    st.floats(0, 5),
+)
+def test_drawn_cases(run: Callable, seed: int, shape: tuple, spread: float, alpha: float, gamma: float) -> None:
+    case = draw_case(shape, seed, spread, alpha=alpha, gamma=gamma)
+    expected = numpy_loss(case)
+    np.testing.assert_allclose(run(case)[0], expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("gamma", [0.0, 1.5, 2.0])

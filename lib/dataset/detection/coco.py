@@ -17,6 +17,7 @@ from fullconv.lib.dataset.detection.coco_classes import no_classes
 from fullconv.lib.dataset.detection.coco_files import ImageFinder, find_annotations
 from fullconv.lib.dataset.detection.coco_format import (
     clip_box,
+    find_contradictions,
     find_problems,
     in_order,
     is_usable,
@@ -59,6 +60,8 @@ class COCO(DetectionSet):
         self.annotation_file = find_annotations(path, image_set)
         data = read_json(self.annotation_file)
         _refuse(self.annotation_file, find_problems(data, masks))
+        if not masks:
+            _tell_contradictions(self.annotation_file, find_contradictions(data))
         names = {category["id"]: category["name"] for category in data["categories"]}
         left_out = no_classes(data)
         for reason in left_out.values():
@@ -133,6 +136,16 @@ class Segmentations:
                 segmentation = [part for part in segmentation if len(part) >= 6]
             mask[:] = segmentation_to_mask(segmentation, *self.size)
         return masks
+
+
+def _tell_contradictions(path: str, problems: list[Problem]) -> None:
+    """Boxes that masks contradict are learned silently; what does not bar the set is told."""
+    _refuse(path, problems)
+    if problems:
+        say_once(
+            f"{path}: {len(problems)} boxes are not those of their masks, and boxes are what is learned; the first: "
+            f"{problems[0]}. `python -m fullconv.lib.tools.check` lists all"
+        )
 
 
 def _refuse(path: str, problems: list[Problem]) -> None:

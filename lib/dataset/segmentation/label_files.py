@@ -80,11 +80,11 @@ def read_label_mat(path: str, field: str, size: Sequence[int]) -> np.ndarray:
     try:
         with open(path, "rb") as file:
             labels = read_variable(file.read(), field)
+        check_size(path, labels.shape, size)
         if labels.ndim != 2 or not np.array_equal(labels, np.round(labels)):
             raise MatError(f"{field} is {labels.dtype} {labels.shape}, not a map of integers")
     except MatError as error:
         raise DatasetError(f"{path}: not a MATLAB v5 file with {field} ({error}): write it again") from error
-    check_size(path, labels.shape, size)
     return labels.astype(np.int64)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from fullconv.fcis import assembly
 from fullconv.fcis import config as fcis_config
+from fullconv.fcis.metric import OUTPUT_NAMES, fcis_l1_loss, fcis_log_loss, fcis_mask_loss, rpn_l1_loss, rpn_log_loss
 from fullconv.fcis.symbols.fcis import DATA_NAMES, FCIS, LABEL_NAMES, feature_shape
 from fullconv.lib.core.optimizer.multipliers import lr_multipliers
 from fullconv.lib.core.trainer import fixed_parameters
@@ -26,6 +27,13 @@ SMALL = [
     "TEST.RPN_MIN_SIZE",
     "4",
 ]
+RULES = {
+    "RPNLogLoss": rpn_log_loss,
+    "RPNL1Loss": rpn_l1_loss,
+    "FCISLogLoss": fcis_log_loss,
+    "FCISL1Loss": fcis_l1_loss,
+    "FCISMaskLoss": fcis_mask_loss,
+}
 
 
 def learnable(symbol):
@@ -163,6 +171,34 @@ def test_small_networks_give_finite_losses_and_gradients(stride, options):
     for name in ("conv1_weight", "rpn_bbox_pred_weight", "fcis_cls_seg_weight", "fcis_bbox_weight"):
         gradient = executor.grad_dict[name].asnumpy()
         assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0, name
+
+
+def test_without_objects_only_classes_are_learned():
+    """The losses of boxes and masks are exactly 0, and so are their gradients."""
+    config = fcis_config.load(VOC, [*SMALL, "TRAIN.BATCH_IMAGES", "2", "dataset.NUM_CLASSES", "4"])
+    symbol = symbol_of_training(config)
+    executor = symbol.simple_bind(mx.cpu(), **largest_shapes(config, symbol, 2))
+    rng = np.random.RandomState(0)
+    for name, array in sorted(executor.arg_dict.items()):
+        # The targets of an image without objects: no boxes, and anchors that are background or not sampled.
+        array[:] = 0 if name in (*DATA_NAMES, *LABEL_NAMES) else rng.randn(*array.shape) * 0.05
+    for name, array in executor.aux_dict.items():
+        array[:] = float(name.endswith("var"))
+    arrays = executor.arg_dict
+    arrays["data"][:] = rng.randn(*arrays["data"].shape) * 50
+    arrays["im_info"][:] = np.array([[96, 128, 1.0]] * 2)
+    arrays["gt_boxes"][:] = -1
+    arrays["proposal_label"][:] = rng.randint(-1, 1, arrays["proposal_label"].shape)
+    outputs = dict(zip(OUTPUT_NAMES, executor.forward(is_train=True)))
+    executor.backward()
+    outputs["proposal_label"] = arrays["proposal_label"]
+    losses = {name: float(rule(outputs)[0].asscalar()) for name, rule in RULES.items()}
+    assert losses["RPNL1Loss"] == losses["FCISL1Loss"] == losses["FCISMaskLoss"] == 0
+    assert losses["RPNLogLoss"] > 0 and losses["FCISLogLoss"] > 0
+    gradients = {name: array.asnumpy() for name, array in executor.grad_dict.items()}
+    assert all(np.isfinite(gradient).all() for gradient in gradients.values())
+    assert not gradients["rpn_bbox_pred_weight"].any() and not gradients["fcis_bbox_weight"].any()
+    assert gradients["rpn_cls_score_weight"].any() and gradients["fcis_cls_seg_weight"].any()
 
 
 def test_an_unknown_backbone_names_those_known():

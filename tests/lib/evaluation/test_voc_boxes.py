@@ -73,11 +73,15 @@ def by_the_book(entries, detections, label, threshold=0.5):
     return found / np.arange(1, len(hits) + 1), found / max(total, 1), total
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_random_cases_by_the_book(seed):
-    rng = np.random.RandomState(seed)
+@pytest.mark.parametrize("block", range(10))
+def test_random_cases_by_the_book(block):
+    for seed in range(100 * block, 100 * (block + 1)):
+        check_by_the_book(np.random.RandomState(seed), 1 + seed % 4)
+
+
+def check_by_the_book(rng, images):
     entries, detections = [], []
-    for i in range(6):
+    for i in range(images):
         corners = rng.randint(0, 60, (rng.randint(0, 5), 2))
         boxes = np.hstack([corners, corners + rng.randint(5, 40, corners.shape)]).reshape(-1, 4).astype(float)
         labels = rng.randint(1, 4, len(boxes))
@@ -120,3 +124,10 @@ def test_masks_are_not_looked_at_and_other_results_are_refused():
         score(entries, [])
     with pytest.raises(EvaluationError, match="image a: results have class 7"):
         score(entries, [Detections([BOX], [0.9], [7])])
+
+
+def test_the_mean_of_ten_thresholds():
+    """20 x 20 pixels of which 20 x 14 are found: IoU 0.7, which five of the ten thresholds take."""
+    entries = [image([BOX], [1])]
+    result = score(entries, [Detections([[10, 10, 29, 23]], [0.9], [1])])
+    assert result["mAP@0.5"] == 1 and result["mAP@0.5:0.95"] == pytest.approx(0.5)

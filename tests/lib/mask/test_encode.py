@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from fullconv.lib.mask.encode import encode_mask, encode_masks, mask_to_polygons, paste_mask
+from fullconv.lib.mask.encode import encode_crop, encode_mask, encode_masks, mask_to_polygons, paste_mask
 from fullconv.lib.mask.polygon import polygons_to_mask, segmentation_to_mask
 
 
@@ -17,11 +17,11 @@ def iou(a, b):
 
 @pytest.fixture(scope="module")
 def real_masks(data_dir):
-    """Up to 300 masks with their boxes."""
+    """Masks with their boxes, some hundred."""
     annotations = json.loads((data_dir / "coco128" / "annotations" / "instances_train2017.json").read_text())
     sizes = {image["id"]: (image["height"], image["width"]) for image in annotations["images"]}
     masks = []
-    for annotation in annotations["annotations"][:300]:
+    for annotation in annotations["annotations"]:
         mask = segmentation_to_mask(annotation["segmentation"], *sizes[annotation["image_id"]])
         if mask.any():
             ys, xs = np.where(mask)
@@ -30,14 +30,23 @@ def real_masks(data_dir):
     return masks
 
 
-def test_network_resolution_round_trip(real_masks):
-    """Rasterise, shrink to 21 x 21 as the network predicts it, paste back."""
+def round_trip(real_masks, size, target=lambda small: small):
+    """Mean IoU of masks cut out, shrunk as mask targets are, made a `target`, and pasted back as results are."""
+    assert len(real_masks) >= 100
     overlaps = []
     for mask, (x1, y1, x2, y2) in real_masks:
         crop = mask[y1 : y2 + 1, x1 : x2 + 1].astype(np.float32)
-        small = cv2.resize(crop, (21, 21), interpolation=cv2.INTER_AREA)
-        overlaps.append(iou(paste_mask(small, np.array([x1, y1, x2, y2]), *mask.shape, threshold=0.5), mask))
-    assert np.mean(overlaps) > 0.94
+        small = target(cv2.resize(crop, (size, size))).astype(np.float32)
+        overlaps.append(iou(paste_mask(small, np.array([x1, y1, x2, y2]), *mask.shape), mask))
+    return np.mean(overlaps)
+
+
+def test_network_resolution_round_trip(real_masks):
+    """At 21 x 21, the published size. Targets are 0 or 1, which costs a little; so much of a mask a network that has
+    learned all by heart gets right."""
+    assert round_trip(real_masks, 21) >= 0.95
+    assert round_trip(real_masks, 21, lambda small: small >= 0.4) >= 0.93
+    assert round_trip(real_masks, 28, lambda small: small >= 0.4) >= 0.95
 
 
 def test_full_resolution_round_trip(real_masks):
@@ -74,3 +83,19 @@ def test_as_many_boxes_as_masks():
     with pytest.raises(ValueError, match="2 and 1"):
         encode_masks(np.ones((1, 21, 21)), np.zeros((2, 4)), 10, 10)
     assert encode_masks(np.zeros((0, 21, 21)), np.zeros((0, 4)), 10, 10) == []
+
+
+def test_crop_is_encoded_like_the_whole_mask():
+    rng = np.random.RandomState(0)
+    for _ in range(500):
+        mask = rng.rand(*rng.randint(1, 8, 2)) < rng.choice([0.2, 0.5, 0.9, 1])
+        if mask.any():
+            ys, xs = np.where(mask)
+            box = xs.min(), ys.min(), xs.max(), ys.max()
+            crop = mask[box[1] : box[3] + 1, box[0] : box[2] + 1]
+            assert encode_crop(crop, box, *mask.shape) == encode_mask(mask)
+
+
+def test_real_crop_is_encoded_like_the_whole_mask(real_masks):
+    for mask, (x1, y1, x2, y2) in real_masks[:50]:
+        assert encode_crop(mask[y1 : y2 + 1, x1 : x2 + 1], (x1, y1, x2, y2), *mask.shape) == encode_mask(mask)

@@ -104,3 +104,9 @@ def test_bad_arguments(change, message):
     arguments.update(im_width=120, im_height=100)
     with pytest.raises(ValueError, match=message):
         mask_voting(**{**arguments, **change})
+
+
+def test_an_image_that_would_fill_the_memory_is_refused():
+    masks, boxes, scores = np.ones((2, 1, 3, 3)), np.array([[0, 0, 9e4, 9e4]] * 2), np.ones((2, 2))
+    with pytest.raises(ValueError, match="mask_voting on 100000 x 100000 pixels.*: cut the image into tiles, or raise"):
+        mask_voting(masks, boxes, scores, 2, 10, 100_000, 100_000)

@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from fullconv.lib.nms.nms import RULES, cpu_nms, gpu_nms, nms, py_nms
 
 CORNERS = arrays(np.float32, st.tuples(st.integers(0, 40), st.just(4)), elements=st.integers(-2, 15))
-SETTINGS = settings(max_examples=100, deadline=None, derandomize=True)
+SETTINGS = settings(max_examples=200, deadline=None, derandomize=True)
 
 
 def with_scores(corners, seed=0):

@@ -17,6 +17,7 @@ import pytest
 from fullconv.lib import operators
 from fullconv.lib.operators import library, selftest
 from fullconv.lib.operators.psroi_pooling import psroi_pooling
+from fullconv.operator_cxx.build import find_compiler
 
 ROOT = Path(__file__).resolve().parents[3]
 GROUP_MAX = "mx.sym.contrib.ChannelOperator(x, op_type='Group_Max', group=1)"
@@ -66,6 +67,42 @@ def test_not_a_library(tmp_path: Path) -> None:
     damaged.write_bytes(b"\x7fELF, but cut short")
     done = run("import fullconv.lib.operators", FULLCONV_LIBRARY=str(damaged))
     assert f"cannot load {damaged}" in done.stderr and "Rebuild it with `sh init.sh`" in done.stderr
+
+
+OTHER_LIBRARIES = {
+    "an older interface": (
+        'extern "C" int _opVersion() { return 10; }',
+        "Library version (10) does not match MXNet version (11)",
+    ),
+    "a newer interface": (
+        'extern "C" int _opVersion() { return 12; }',
+        "Library version (12) does not match MXNet version (11)",
+    ),
+    "no interface": ('extern "C" int fullconv_zero_cpu() { return 0; }', "undefined symbol: _opVersion"),
+    "a missing symbol": ('extern "C" int absent(); extern "C" int _opVersion() { return absent(); }', "absent"),
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_LIBRARIES)
+def test_a_library_for_another_mxnet(tmp_path: Path, kind: str) -> None:
+    """It is refused with MXNet's reason and the remedy, and MXNet works on. A relative path is one from here."""
+    source, reason = OTHER_LIBRARIES[kind]
+    (tmp_path / "other.cc").write_text(source)
+    subprocess.run(
+        [find_compiler(), "-shared", "-fPIC", "-o", str(tmp_path / "other.so"), str(tmp_path / "other.cc")], check=True
+    )
+    code = """
+import mxnet as mx
+try:
+    import fullconv.lib.operators
+except RuntimeError as error:
+    print(error, mx.nd.ones((3,)).sum().asscalar())
+"""
+    done = run(code, FULLCONV_LIBRARY=os.path.relpath(tmp_path / "other.so", ROOT))
+    assert done.returncode == 0, done.stderr
+    expected = f"cannot load {tmp_path / 'other.so'}: "
+    assert expected in done.stdout and reason in done.stdout, done.stdout
+    assert done.stdout.endswith("Rebuild it with `sh init.sh` 3.0\n")
 
 
 def test_names_existing_code_uses() -> None:

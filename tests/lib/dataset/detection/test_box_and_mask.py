@@ -3,12 +3,15 @@
 import copy
 import json
 
+import cv2
 import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
 from fullconv.lib.dataset.detection.box_and_mask import mask_box, mismatch
-from fullconv.lib.dataset.detection.coco_format import find_problems, with_box
+from fullconv.lib.dataset.detection.coco import COCO
+from fullconv.lib.dataset.detection.coco_format import find_contradictions, find_problems, with_box
+from fullconv.lib.dataset.errors import DatasetError
 
 H, W = 120, 200
 X, Y, WIDTH, HEIGHT = 30, 20, 50, 28
@@ -174,3 +177,42 @@ def test_numbers_beyond_all_floats_are_refused():
 def test_real_annotations_pass(data_dir):
     with open(data_dir / "coco128" / "annotations" / "instances_train2017.json") as file:
         assert [p for p in find_problems(json.load(file)) if "bbox" in p.text] == []
+
+
+CENTRE = [X + WIDTH / 2, Y + HEIGHT / 2, WIDTH, HEIGHT]
+
+
+def test_boxes_alone_of_another_form_than_their_masks_bar_the_set():
+    (first, *_) = found = find_contradictions(data(CENTRE, count=3))
+    assert len(found) == 3 and all(problem.fatal for problem in found)
+    assert "is the centre, width and height: write x, y, width, height" in first.text
+
+
+def test_single_contradictions_are_told_and_bar_nothing():
+    content = data([X, Y, WIDTH, HEIGHT], count=5)
+    content["annotations"][2]["bbox"] = CENTRE
+    (found,) = find_contradictions(content)
+    assert found.record == "annotation 3" and not found.fatal
+
+
+@pytest.mark.parametrize("segmentation", ["nonsense", None, [[1, 2]], rectangle("C")])
+def test_masks_that_are_wrong_say_nothing_of_boxes(segmentation):
+    content = data([X, Y, WIDTH, HEIGHT])
+    content["annotations"][0]["segmentation"] = segmentation
+    assert not [problem for problem in find_contradictions(content) if problem.fatal]
+
+
+def test_a_set_of_boxes_alone_is_refused_or_remarked_on(tmp_path, caplog):
+    content = data(CENTRE, count=3)
+    for name in ("annotations", "own"):
+        (tmp_path / name).mkdir()
+    cv2.imwrite(str(tmp_path / "own" / "a.jpg"), np.zeros((H, W, 3), np.uint8))
+    path = tmp_path / "annotations" / "own.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(DatasetError, match="own.json: annotation 1: field 'bbox' .* is the centre, width and height"):
+        COCO("own", str(tmp_path), masks=False)
+    for annotation in content["annotations"][1:]:
+        annotation["bbox"] = [X, Y, WIDTH, HEIGHT]
+    path.write_text(json.dumps(content))
+    assert len(COCO("own", str(tmp_path), masks=False).entries()[0].boxes) == 3
+    assert "1 boxes are not those of their masks, and boxes are what is learned" in caplog.text
