@@ -25,11 +25,12 @@ import mxnet as mx  # noqa: E402
 from benchmarks.timing import alternate, machine  # noqa: E402
 from fullconv.fcis import assembly  # noqa: E402
 from fullconv.fcis import config as fcis_config  # noqa: E402
+from fullconv.fcis.model import Trained  # noqa: E402
 from fullconv.fcis.preprocess import prepare_input  # noqa: E402
 from fullconv.fcis.symbols.fcis import FCIS, LABEL_NAMES  # noqa: E402
-from fullconv.fcis.tester import Detector  # noqa: E402
 from fullconv.lib.core.executors import ExecutorPool  # noqa: E402
 from fullconv.lib.core.trainer import Trainer  # noqa: E402
+from fullconv.lib.engines.network import Choice  # noqa: E402
 from fullconv.lib.structures.entry import Entry  # noqa: E402
 
 CFG = ROOT / "experiments/fcis/cfgs/resnet_v1_101_vocSDS_fcis_end2end.yaml"
@@ -71,8 +72,8 @@ def test_step(rounds: int = 5) -> None:
     all_shapes.update(zip(symbol.list_auxiliary_states(), aux_shapes))
     params = random_params({n: s for n, s in all_shapes.items() if n not in shapes})
     images = assembly.input_spec(config)
-    specs = network.network, assembly.test_spec(config), images, assembly.result_spec(config)
-    detector = Detector(*specs, (params, params), mx.cpu())
+    trained = Trained(network.network, assembly.test_spec(config), images, (params, params))
+    detector = trained.detector(assembly.result_spec(config), Choice(), mx.cpu())
     image = np.random.RandomState(1).randint(0, 256, (600, 1000, 3)).astype(np.uint8)
     detector.detect(image)
     print(f"peak memory of testing: {peak_gib():.2f} GiB (wanted: 2.5 GB)", flush=True)

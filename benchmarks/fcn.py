@@ -31,8 +31,8 @@ import mxnet as mx  # noqa: E402
 
 from benchmarks.timing import alternate, machine  # noqa: E402
 from fullconv.fcn.convert import export, load_exactly  # noqa: E402
+from fullconv.fcn.model import segmenter  # noqa: E402
 from fullconv.fcn.symbols import build, initial_params  # noqa: E402
-from fullconv.fcn.tester import Segmenter  # noqa: E402
 from fullconv.lib.core.trainer import Trainer  # noqa: E402
 
 SIZE = (500, 500)
@@ -60,9 +60,9 @@ def write_weights(prefix: str) -> None:
 def ours(prefix: str) -> Engine:
     """This package's Segmenter."""
     net, params = load_exactly(NETWORK, f"{prefix}.caffemodel")
-    segmenter = Segmenter(net, params, mx.cpu(), SIZE)
+    mine = segmenter(net, params, mx.cpu(), SIZE)
     data = {"data": image(*SIZE)}
-    return lambda: segmenter.scores(data)["label"]
+    return lambda: mine.scores(data)["label"]
 
 
 def opencv(prefix: str) -> Engine:

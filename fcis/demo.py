@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Dict, Mapping, Optional, Sequence, Tuple
+from typing import Optional, Sequence, Tuple
 
 ROOT = Path(__file__).resolve().parents[1]
 if not __package__:  # run as a script, Python would look for modules beside it, and find fcis/test.py
@@ -20,17 +20,12 @@ if not __package__:  # run as a script, Python would look for modules beside it,
 
 import numpy as np  # noqa: E402
 
-from fullconv.fcis import assembly  # noqa: E402
-from fullconv.fcis import config as fcis_config  # noqa: E402
+from fullconv.fcis import exported  # noqa: E402
 from fullconv.fcis.preprocess import check_elongation  # noqa: E402
-from fullconv.fcis.symbols.fcis import GROUP  # noqa: E402
 from fullconv.fcis.tester import Detector  # noqa: E402
-from fullconv.lib.core import checkpoint  # noqa: E402
-from fullconv.lib.dataset.image_files import UsageError  # noqa: E402
 from fullconv.lib.experiment import demo  # noqa: E402
-from fullconv.lib.experiment.config import parse_overrides  # noqa: E402
 from fullconv.lib.experiment.detection_demo import DetectionDemo  # noqa: E402
-from fullconv.lib.experiment.model_classes import model_classes  # noqa: E402
+from fullconv.lib.experiment.model_file import ModelFile  # noqa: E402
 
 PUBLISHED_CFG = ROOT / "experiments" / "fcis" / "cfgs" / "fcis_coco_demo.yaml"
 ADVICE = """\
@@ -43,8 +38,11 @@ experiments/fcis/cfgs/resnet_small_shapes_fcis.yaml
 class FCISDemo(DetectionDemo):
     """Objects with their masks."""
 
+    detector: Detector
+
     title = "FCIS demo"
     default_model = "model/fcis_coco"
+    endings = (".params", ".onnx")
     advice = ADVICE
     thresh = 0.7
 
@@ -54,26 +52,18 @@ class FCISDemo(DetectionDemo):
         options.add_argument("--polygons", action="store_true", help="outlines instead of RLE in the json file")
 
     def load(self, paths: Sequence[Path]) -> None:
-        """The network with its weights, and its class names.
+        """The network with its weights, and its class names."""
+        if self.model.exported:
+            self.detector, names = exported.load(self.model.path, self.choice())
+        else:
+            # An exported network runs where MXNet is not installed, which this imports.
+            from fullconv.fcis import assembly, model
 
-        The box layer is taken as it was trained, not its `*_test` copy with the normalisation folded in: the network
-        applies the normalisation itself, and the original's demo applied it twice.
-        """
-        args, model = self.args, self.model
-        params = checkpoint.load_file(model.path)
-        self.config = fcis_config.load(args.cfg or model.config or str(PUBLISHED_CFG), parse_overrides(args.set))
-        names = class_names(model.prefix, params[0])
-        self.binary_thresh = self.config.BINARY_THRESH
-        self.name_classes(names, args.polygons)
-        self.detector = Detector(
-            assembly.network_spec(self.config, len(names) + 1),
-            assembly.test_spec(self.config),
-            assembly.input_spec(self.config),
-            assembly.result_spec(self.config),
-            params,
-            self.context(),
-            model.path,
-        )
+            cfg = configuration(self.args.cfg, self.model)
+            self.config, names, trained = model.load(self.model, cfg, self.args.set)
+            self.detector = trained.detector(assembly.result_spec(self.config), self.choice(), self.context())
+        self.binary_thresh = self.detector.results.binary_thresh
+        self.name_classes(names, self.args.polygons)
 
     def devices(self) -> Tuple[str, str]:
         """Those of the configuration."""
@@ -81,17 +71,12 @@ class FCISDemo(DetectionDemo):
 
     def check(self, image: np.ndarray, path: Path) -> None:
         """Not too long and thin."""
-        check_elongation(image.shape[:2], self.config.SCALES[:1], str(path))
+        check_elongation(image.shape[:2], self.detector.images.scales[:1], str(path))
 
 
-def class_names(prefix: str, params: Mapping) -> Dict[int, str]:
-    """Category id -> name of the model's classes, see `model_classes`.
-
-    Raises UsageError: no FCIS model, or classes.txt names another number of classes than it has.
-    """
-    if "fcis_cls_seg_bias" not in params:
-        raise UsageError(f"{prefix}: no FCIS model, it has no fcis_cls_seg_bias; is it the pretrained backbone?")
-    return model_classes(prefix, params["fcis_cls_seg_bias"].size // (2 * GROUP * GROUP) - 1)
+def configuration(cfg: Optional[str], model: ModelFile) -> str:
+    """The yaml file of a model: what is given, what training left, or the published one."""
+    return cfg or model.config or str(PUBLISHED_CFG)
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:

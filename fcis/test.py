@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Sequence
 
 import numpy as np
 
 from fullconv.fcis import assembly
 from fullconv.fcis.config import METHOD
 from fullconv.fcis.data import test_set
-from fullconv.fcis.preprocess import InputSpec, check_sizes, load_input
-from fullconv.fcis.symbols.spec import NetworkSpec, TestSpec
+from fullconv.fcis.model import Trained
+from fullconv.fcis.preprocess import check_sizes, load_input
 from fullconv.fcis.tester import Detector, Proposer, Sample
 from fullconv.fcis.train_end2end import model_prefix
 from fullconv.lib.core import checkpoint
@@ -39,13 +39,13 @@ class FCISTest(DetectionTestRun):
     def detectors(self) -> List[Detector]:
         """One per device, with the raw box weights: BoxParser applies the targets' normalisation itself."""
         check_sizes(self.entries, self.images.scales)
-        params, results = checkpoint.load_file(self.params_path), assembly.result_spec(self.config)
-        specs = *self.specs(), results, params
-        return [Detector(*specs, ctx, self.params_path) for ctx in self.contexts]
+        trained, results = self.trained(), assembly.result_spec(self.config)
+        return [trained.detector(results, self.choice, ctx) for ctx in self.contexts]
 
-    def specs(self) -> Tuple[NetworkSpec, TestSpec, InputSpec]:
-        """The network, its test graph and its input."""
-        return assembly.network_spec(self.config, self.data.num_classes), assembly.test_spec(self.config), self.images
+    def trained(self) -> Trained:
+        """The network, its test graph, its input and its parameters."""
+        network, test = assembly.network_spec(self.config, self.data.num_classes), assembly.test_spec(self.config)
+        return Trained(network, test, self.images, checkpoint.load_file(self.params_path), self.params_path)
 
     def run(self) -> Dict[str, float]:
         """Detect, evaluate, draw; with TEST.PROPOSAL_RECALL look at the proposals too. Returns the scores by name."""
@@ -56,9 +56,8 @@ class FCISTest(DetectionTestRun):
 
     def proposal_recall(self, counts: Sequence[int]) -> Recall:
         """Recall of the best `counts` proposals of each image, logged and written to proposal_recall.json."""
-        params, entries = checkpoint.load_file(self.params_path), self.entries
-        specs = *self.specs(), params
-        devices = [Proposer(*specs, ctx, self.params_path) for ctx in self.contexts]
+        trained, entries = self.trained(), self.entries
+        devices = [Proposer(trained.proposals(self.choice, ctx)) for ctx in self.contexts]
         sizes = [entry.size for entry in entries]
         found: Dict[int, np.ndarray] = dict(
             self.results(devices, sizes, lambda i: self.load(entries[i]), lambda i: entries[i].image)

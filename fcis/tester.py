@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Callable, Dict, List, Mapping, NamedTuple, Sequence, Tuple
+from typing import Any, Callable, Dict, NamedTuple, Sequence, Tuple
 
-import mxnet as mx
 import numpy as np
 
 from fullconv.fcis.preprocess import InputSpec, prepare_input
-from fullconv.fcis.symbols.fcis import FCIS
-from fullconv.fcis.symbols.spec import NetworkSpec, TestSpec
-from fullconv.fcis.weights import CLASS_UNITS
 from fullconv.lib.bbox.transform import clip_boxes
-from fullconv.lib.core.matching import expected_shapes, match_params
-from fullconv.lib.core.predictor import Predictor
+from fullconv.lib.engines.network import Network
 from fullconv.lib.mask.voting import mask_voting
 from fullconv.lib.nms.nms import nms
 from fullconv.lib.structures.detections import Detections
@@ -48,26 +43,14 @@ class RoiPredictions(NamedTuple):
 
 
 class Detector:
-    """FCIS with given parameters on one device (a `lib.core.inference.Device`).
+    """A trained FCIS on one device (a `lib.core.inference.Device`).
 
-    source: file of the parameters, for messages. Raises `lib.core.checkpoint.CheckpointError` when they do not fit.
+    network: from `data` (1, 3, H, W) and `im_info` (1, 3) to the outputs of `fcis.symbols.inference.test_symbol`,
+    whatever computes it (`fcis.model`).
     """
 
-    def __init__(
-        self,
-        network: NetworkSpec,
-        test: TestSpec,
-        images: InputSpec,
-        results: ResultSpec,
-        params: Tuple[Mapping[str, mx.nd.NDArray], Mapping[str, mx.nd.NDArray]],
-        ctx: mx.Context,
-        source: str = "checkpoint",
-    ) -> None:
-        self.images, self.results = images, results
-        largest = {"data": (1, 3, *images.largest), "im_info": (1, 3)}
-        symbol = FCIS(network).test_symbol(test)
-        matched = match_params(expected_shapes(symbol, **largest), *params, units=CLASS_UNITS, source=source)
-        self.predictor = Predictor(symbol, ctx, largest, *matched)
+    def __init__(self, network: Network, images: InputSpec, results: ResultSpec) -> None:
+        self.network, self.images, self.results = network, images, results
 
     def detect(self, image: np.ndarray) -> Detections:
         """What is in one BGR image (h, w, 3) uint8."""
@@ -76,47 +59,34 @@ class Detector:
         sample = data, im_info, (image.shape[0], image.shape[1])
         return self.finish(sample, self.start(sample))
 
-    def start(self, sample: Sample) -> List[mx.nd.NDArray]:
+    def start(self, sample: Sample) -> Any:
         """Queue the network."""
         data, im_info, _ = sample
-        return self.predictor.start({"data": data[None], "im_info": im_info[None]})
+        return self.network.start({"data": data[None], "im_info": im_info[None]})
 
-    def finish(
-        self, sample: Sample, started: List[mx.nd.NDArray], on_outputs: Callable[[], None] = lambda: None
-    ) -> Detections:
+    def finish(self, sample: Sample, started: Any, on_outputs: Callable[[], None] = lambda: None) -> Detections:
         """Wait for it, and make detections of its rois."""
         _, im_info, size = sample
-        outputs = self.predictor.finish(started)
+        outputs = self.network.finish(started)
         on_outputs()
         return detections(roi_predictions(outputs, float(im_info[2]), size, self.results.min_size), size, self.results)
 
 
 class Proposer:
-    """The region proposals alone, on one device (a `lib.core.inference.Device`); arguments as of `Detector`."""
+    """The region proposals alone, on one device (a `lib.core.inference.Device`); network: up to `proposals`."""
 
-    def __init__(
-        self,
-        network: NetworkSpec,
-        test: TestSpec,
-        images: InputSpec,
-        params: Tuple[Mapping[str, mx.nd.NDArray], Mapping[str, mx.nd.NDArray]],
-        ctx: mx.Context,
-        source: str = "checkpoint",
-    ) -> None:
-        largest = {"data": (1, 3, *images.largest), "im_info": (1, 3)}
-        symbol = FCIS(network).proposal_symbol(test)
-        matched = match_params(expected_shapes(symbol, **largest), *params, allow_unexpected=True, source=source)
-        self.predictor = Predictor(symbol, ctx, largest, *matched)
+    def __init__(self, network: Network) -> None:
+        self.network = network
 
-    def start(self, sample: Sample) -> List[mx.nd.NDArray]:
+    def start(self, sample: Sample) -> Any:
         """Queue the network."""
         data, im_info, _ = sample
-        return self.predictor.start({"data": data[None], "im_info": im_info[None]})
+        return self.network.start({"data": data[None], "im_info": im_info[None]})
 
-    def finish(self, sample: Sample, started: List[mx.nd.NDArray], on_outputs: Callable[[], None]) -> np.ndarray:
+    def finish(self, sample: Sample, started: Any, on_outputs: Callable[[], None]) -> np.ndarray:
         """Boxes (m, 4) float32 in pixels of the original image, best first, each once."""
         _, im_info, size = sample
-        rois = self.predictor.finish(started)["proposals"][:, 1:]
+        rois = self.network.finish(started)["proposals"][:, 1:]
         on_outputs()
         # Where too few boxes are left some are repeated, to fill the rows: as proposals they count once.
         first = np.sort(np.unique(rois, axis=0, return_index=True)[1])

@@ -23,33 +23,15 @@ if not __package__:  # run as a script, Python would look for modules beside it,
 
 import numpy as np  # noqa: E402
 
-from fullconv.fcn import config as fcn_config  # noqa: E402
-from fullconv.fcn.config import tested  # noqa: E402
-from fullconv.fcn.convert import load_exactly  # noqa: E402
-from fullconv.fcn.data import class_files  # noqa: E402
-from fullconv.fcn.preprocess import demo_mean, input_tensor  # noqa: E402
-from fullconv.fcn.symbols import FCN, NETWORKS  # noqa: E402
-from fullconv.fcn.tester import Segmenter  # noqa: E402
+from fullconv.fcn import exported  # noqa: E402
 from fullconv.lib.dataset.image import ImageError, image_size  # noqa: E402
 from fullconv.lib.dataset.image_files import UsageError  # noqa: E402
-from fullconv.lib.dataset.segmentation import nyud, siftflow  # noqa: E402
 from fullconv.lib.dataset.segmentation.palette import write_palette_png  # noqa: E402
-from fullconv.lib.dataset.voc_files import VOC_CLASSES  # noqa: E402
 from fullconv.lib.experiment import demo  # noqa: E402
-from fullconv.lib.experiment.class_file import class_file, read_classes  # noqa: E402
-from fullconv.lib.experiment.config import parse_overrides  # noqa: E402
-from fullconv.lib.experiment.model_file import ModelFile  # noqa: E402
 from fullconv.lib.utils import atomic  # noqa: E402
 from fullconv.lib.visualize.page import Picture  # noqa: E402
 from fullconv.lib.visualize.segmentation_gallery import add_legend, draw_labels, palette_of  # noqa: E402
 
-FAMILIES = {"voc": "voc", "nyud": "nyud", "siftflow": "siftflow", "pascalcontext": "pascal_context"}
-"""First word of a network's name -> the set it was published for."""
-CLASSES = {
-    "voc": {"label": ["background", *VOC_CLASSES]},
-    "nyud": {"label": nyud.CLASSES},
-    "siftflow": {"sem": siftflow.SEMANTIC, "geo": siftflow.GEOMETRIC},
-}
 ADVICE = """\
   get one:   put a published .caffemodel into model/ (experiments/fcn/README.md)
   train one: python experiments/fcn/fcn_end2end_train_test.py --cfg experiments/fcn/cfgs/shapes_fcn.yaml
@@ -61,33 +43,31 @@ class FCNDemo(demo.Demo):
 
     title = "FCN demo"
     default_model = "model/fcn8s-heavy-pascal.caffemodel"
-    endings = (".caffemodel", ".params")
+    endings = (".caffemodel", ".params", ".onnx")
     advice = ADVICE
     note = "index PNGs are in labels/"
 
     def add_options(self, options: argparse.ArgumentParser) -> None:
         """Options of segmentation."""
-        options.add_argument("--network", help="which network it is (default: from the configuration, else voc-fcn8s)")
+        add_network(options)
         options.add_argument("--tile", type=int, help="run larger images in pieces of at most this side")
 
     def load(self, paths: Sequence[Path]) -> None:
         """The network with its weights, its class names, and the mean of the set it was trained on."""
         args, model = self.args, self.model
-        path = args.cfg or model.config
-        self.config = fcn_config.load(path, parse_overrides(args.set))
-        # A published file has no configuration beside it, so its data set follows from the network's name.
-        name = args.network or (tested(self.config)[-1].symbol if path else "voc-fcn8s")
-        if name not in NETWORKS:
-            raise UsageError(f"--network {name}: known are {', '.join(NETWORKS)}")
-        net, params = load_exactly(name, model.path)
-        if len(net.network.inputs) > 1:
-            forms = " and ".join(i.name for i in net.network.inputs)
-            raise UsageError(f"{name} needs {forms} of one scene; use fcn_end2end_test.py, which reads them together")
-        self.classes, self.input = class_names(net, name, model), net.network.inputs[0]
-        dataset = self.config.dataset.dataset if path else FAMILIES[name.split("-")[0]]
-        self.mean = demo_mean(dataset, self.input.kind)
-        tile = self.config.TEST.tile if args.tile is None else args.tile
-        self.segmenter = Segmenter(net, params, self.context(), largest_size(paths), tile)
+        if model.exported:
+            if args.network:
+                raise UsageError(f"--network {args.network} belongs to weights: {model.path} is a whole network")
+            self.segmenter, self.input, self.classes = exported.load(model.path, self.choice(), args.tile or 0)
+        else:
+            # An exported network runs where MXNet is not installed, which these import.
+            from fullconv.fcn.model import segmenter
+            from fullconv.fcn.published import load
+
+            found = load(model, args.cfg, args.set, args.network)
+            self.config, self.input, self.classes = found.config, found.images, found.classes
+            tile = self.config.TEST.tile if args.tile is None else args.tile
+            self.segmenter = segmenter(*found.trained, self.context(), largest_size(paths), tile, self.choice())
         self.stems: Set[str] = set()
         self.records: List[Dict[str, Any]] = []
 
@@ -118,9 +98,7 @@ class FCNDemo(demo.Demo):
 
     def segment(self, image: np.ndarray) -> Dict[str, np.ndarray]:
         """Labels (h, w) per label map of a BGR image (h, w, 3)."""
-        # The original reads HHA in the file's order; every picture here arrives as B, G, R.
-        pixels = np.ascontiguousarray(image[:, :, ::-1]) if self.input.kind == "hha" else image
-        return self.segmenter.segment({self.input.name: input_tensor(self.input.kind, pixels, self.mean)})
+        return self.segmenter.segment(self.input.tensors(image))
 
     def areas(self, task: str, labels: np.ndarray) -> Dict[str, int]:
         """Pixels of every class that is there, most first."""
@@ -159,26 +137,9 @@ class FCNDemo(demo.Demo):
             yield f"pixels per class of {len(self.records)} images in {self.args.json}"
 
 
-def class_names(net: FCN, name: str, model: ModelFile) -> Dict[str, List[str]]:
-    """Per label map from the files beside the model, else the published ones, else numbers.
-
-    Raises UsageError: a file that names another number of classes than the model scores.
-    """
-    published = CLASSES.get(name.split("-")[0], {})
-    endings = class_files({head.label: [head.label] for head in net.heads})
-    found = {}
-    for ending, (label,) in endings.items():
-        count = next(head.classes for head in net.heads if head.label == label)
-        file, names = class_file(model.prefix, ending), read_classes(model.prefix, ending)
-        if names and len(names) != count:
-            raise UsageError(f"{file} names {len(names)} classes, the model scores {count}: correct it")
-        if not names and len(published.get(label, ())) == count:
-            names = list(published[label])
-        elif not names:
-            print(f"{file} is absent, so classes are numbered; write {count} names there, one per line")
-            names = [f"class {k}" for k in range(count)]
-        found[label] = names
-    return found
+def add_network(options: argparse.ArgumentParser) -> None:
+    """The option that says which network weights belong to."""
+    options.add_argument("--network", help="which network it is (default: from the configuration, else voc-fcn8s)")
 
 
 def largest_size(paths: Sequence[Path]) -> Tuple[int, int]:

@@ -18,10 +18,12 @@ from easydict import EasyDict
 from fullconv.fcn.convert import load_exactly
 from fullconv.fcn.data import test_set
 from fullconv.fcn.loader import ImageSource
+from fullconv.fcn.model import segmenter
 from fullconv.fcn.symbols import FCN
 from fullconv.fcn.targets import feeds
-from fullconv.fcn.tester import Judge, Segmenter
+from fullconv.fcn.tester import Judge
 from fullconv.lib.core.inference import StepClock, infer
+from fullconv.lib.engines.network import BY_MXNET, Choice
 from fullconv.lib.evaluation.segmentation import SegmentationEvaluator, original_log
 from fullconv.lib.experiment.settings import Settings
 from fullconv.lib.visualize.curves import write_curves
@@ -43,11 +45,16 @@ class TestImages:
         self.largest = self.source.largest_shapes()[next(iter(inputs))][2:]
 
     def judges(
-        self, net: FCN, params: Mapping[str, np.ndarray], contexts: Sequence[mx.Context], tile: int
+        self,
+        net: FCN,
+        params: Mapping[str, np.ndarray],
+        contexts: Sequence[mx.Context],
+        tile: int,
+        choice: Choice = BY_MXNET,
     ) -> List[Judge]:
         """The network on every device. tile: see `fcn.tester.Segmenter`."""
         height, width = self.largest
-        return [Judge(Segmenter(net, params, ctx, (height, width), tile)) for ctx in contexts]
+        return [Judge(segmenter(net, params, ctx, (height, width), tile, choice)) for ctx in contexts]
 
     def order(self) -> List[int]:
         """Images of one size together: every new size costs a binding."""

@@ -37,7 +37,7 @@ class FCNTest(TestRun):
         images = TestImages(config.dataset, net)
         self.dataset, self.source = images.dataset, images.source
         self.logger.info(f"{config.symbol} from {self.path} on {self.dataset.name}, {len(self.dataset)} images")
-        self.judges = images.judges(net, params, run.contexts, config.TEST.tile)
+        self.judges = images.judges(net, params, self.contexts, config.TEST.tile, self.choice)
 
     def weights(self, run: Run) -> Tuple[str, int]:
         """File to test and the updates it was trained for (0 for `TEST.weights`, which does not say).

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Callable, Dict, Iterator, List, Mapping, NamedTuple, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Tuple
 
-import mxnet as mx
 import numpy as np
 
-from fullconv.fcn.symbols import FCN
-from fullconv.fcn.symbols.fcn import FIRST_STEP
+from fullconv.fcn.geometry import FIRST_STEP, check_sizes
 from fullconv.lib.core.loader import Sample
-from fullconv.lib.core.predictor import Predictor
+from fullconv.lib.engines.network import Network
 from fullconv.lib.evaluation.segmentation import softmax_loss
-from fullconv.lib.network.caffe.receptive_field import reach
 
 Tensors = Mapping[str, np.ndarray]
 
@@ -57,38 +54,39 @@ def pieces(length: int, tile: int, margins: Tuple[int, int]) -> List[Piece]:
     return found
 
 
-def margins(net: FCN) -> Tuple[int, int]:
-    """Pixels in front of and behind a pixel that its scores depend on, at most."""
-    # Heads of one network end alike, but the longest reach serves for all.
-    reaches = [reach(net.layers, head.score, FIRST_STEP) for head in net.heads]
-    return max(first for first, _ in reaches), max(last for _, last in reaches)
+class Form(NamedTuple):
+    """What distinguishes one network's use from another's.
+
+    inputs: their names. labels: name of the label map of each output, in order. least_size: pixels an image must have
+    in either direction. margins: pixels in front of and behind a pixel that its scores depend on. whole: images are
+    never cut, because every score depends on all of them.
+    """
+
+    inputs: Tuple[str, ...]
+    labels: Tuple[str, ...]
+    least_size: int
+    margins: Tuple[int, int]
+    whole: bool
+
+    def check_tile(self, tile: int) -> int:
+        """The longest side of a piece, 0 for none. Raises ValueError: smaller than what one score depends on."""
+        tile = 0 if self.whole else tile
+        pieces(tile + 1, tile, self.margins)
+        return tile
 
 
 class Segmenter:
-    """An FCN with given parameters on one device.
+    """A trained FCN on one device.
 
-    params: arrays by name, exactly the network's (`fcn.convert.load_exactly`). largest: (height, width) to reserve
-    memory for; larger images work too. tile: images with a longer side are run in pieces of at most this; 0 never,
-    and never a network with normalisation.
+    network: from the inputs (1, C, H, W) to scores (1, classes, H, W), whatever computes it (`fcn.model`). tile: images
+    with a longer side are run in pieces of at most this; 0 never.
 
     Raises ValueError: `tile` is smaller than what one score depends on.
     """
 
-    def __init__(
-        self,
-        net: FCN,
-        params: Mapping[str, np.ndarray],
-        ctx: mx.Context,
-        largest: Tuple[int, int] = (1, 1),
-        tile: int = 0,
-    ) -> None:
-        # With normalisation every score depends on the whole image, which is therefore never cut.
-        self.net, self.tile = net, 0 if net.norm else tile
-        self.margins = (0, 0) if net.norm else margins(net)
-        pieces(self.tile + 1, self.tile, self.margins)  # a tile too small is refused now, not at the first large image
-        height, width = (max(net.least_size, min(side, self.tile) if self.tile > 0 else side) for side in largest)
-        arrays = {name: mx.nd.array(value) for name, value in params.items()}
-        self.predictor = Predictor(net.test_symbol(), ctx, net.data_shapes(height, width), arrays, {})
+    def __init__(self, network: Network, form: Form, tile: int = 0) -> None:
+        # A tile too small is refused now, not at the first large image.
+        self.network, self.form, self.tile = network, form, form.check_tile(tile)
 
     def start(self, tensors: Tensors) -> tuple:
         """Queue the first forward pass over one image; `finish` takes what this returns.
@@ -97,9 +95,9 @@ class Segmenter:
         network's `least_size`.
         """
         height, width = next(iter(tensors.values())).shape[2:]
-        self.net.check_sizes(["this image"], [(height, width)])
-        rows = pieces(height, self.tile, self.margins)
-        columns = pieces(width, self.tile, self.margins)
+        check_sizes(["this image"], [(height, width)], self.form.least_size)
+        rows = pieces(height, self.tile, self.form.margins)
+        columns = pieces(width, self.tile, self.form.margins)
         # One shape after the other: each bound executor keeps a copy of the weights, so only a few stay bound.
         places = sorted(((row, column) for row in rows for column in columns), key=_given_size)
         return tensors, places, self._queue(tensors, *places[0])
@@ -112,18 +110,18 @@ class Segmenter:
             yield self._tile(row, column, outputs)
             outputs = ahead
 
-    def _queue(self, tensors: Tensors, row: Piece, column: Piece) -> list:
+    def _queue(self, tensors: Tensors, row: Piece, column: Piece) -> Any:
         # A view: MXNet copies it to the device anyway.
         part = {name: array[:, :, row.given, column.given] for name, array in tensors.items()}
-        return self.predictor.start(part)
+        return self.network.start(part)
 
-    def _tile(self, row: Piece, column: Piece, outputs: list) -> Tile:
-        arrays = self.predictor.finish(outputs)
+    def _tile(self, row: Piece, column: Piece, outputs: Any) -> Tile:
+        arrays = self.network.finish(outputs)
         top, left = row.given.start, column.given.start
         rows = slice(row.kept.start - top, row.kept.stop - top)
         columns = slice(column.kept.start - left, column.kept.stop - left)
-        # Outputs are in the order of the heads; their names are those of the operators that made them.
-        scores = {head.label: array[0][:, rows, columns] for head, array in zip(self.net.heads, arrays.values())}
+        # Outputs are in the order of the label maps, whatever a network calls them.
+        scores = {label: array[0][:, rows, columns] for label, array in zip(self.form.labels, arrays.values())}
         return Tile(row.kept, column.kept, scores)
 
     def scores(self, tensors: Tensors) -> Dict[str, np.ndarray]:
@@ -157,13 +155,13 @@ class Judge:
 
     def start(self, sample: Sample) -> tuple:
         """Queue the first part of an image."""
-        return self.segmenter.start({name: sample[name][None] for name in self.segmenter.net.inputs})
+        return self.segmenter.start({name: sample[name][None] for name in self.segmenter.form.inputs})
 
     def finish(
         self, sample: Sample, started: tuple, on_outputs: Callable[[], None]
     ) -> Tuple[Dict[str, np.ndarray], Dict[str, float]]:
         """Labels (h, w) and loss (sum over labelled pixels, original's behaviour) per label map."""
-        truths = {head.label: sample[head.label][0] for head in self.segmenter.net.heads}
+        truths = {label: sample[label][0] for label in self.segmenter.form.labels}
         labels = {name: np.zeros(truth.shape, np.uint8) for name, truth in truths.items()}
         losses = dict.fromkeys(truths, 0.0)
         for tile in self.segmenter.finish(started):

@@ -18,14 +18,13 @@ if not __package__:  # run as a script, Python would look for modules beside it,
 
 import numpy as np  # noqa: E402
 
-from fullconv.fcos import config as fcos_config  # noqa: E402
-from fullconv.fcos.model import class_names, load_detectors  # noqa: E402
+from fullconv.fcos import exported  # noqa: E402
 from fullconv.fcos.preprocess import check_size  # noqa: E402
-from fullconv.fcos.published import find, settings  # noqa: E402
+from fullconv.fcos.published import ENDINGS, find, settings  # noqa: E402
 from fullconv.lib.experiment import demo  # noqa: E402
 from fullconv.lib.experiment.config import parse_overrides  # noqa: E402
 from fullconv.lib.experiment.detection_demo import DetectionDemo  # noqa: E402
-from fullconv.lib.experiment.model_file import ModelFile  # noqa: E402
+from fullconv.lib.experiment.model_file import EXPORTED, ModelFile  # noqa: E402
 
 
 class FCOSDemo(DetectionDemo):
@@ -36,15 +35,22 @@ class FCOSDemo(DetectionDemo):
 
     def find(self) -> ModelFile:
         """As all demos do, and by the names of the published models."""
-        return find(self.args.model, self.args.epoch)
+        return find(self.args.model, self.args.epoch, (*ENDINGS, EXPORTED))
 
     def load(self, paths: Sequence[Path]) -> None:
         """The network with its weights, and its class names."""
         args, model = self.args, self.model
-        self.config = fcos_config.load(args.cfg or settings(model), parse_overrides(args.set))
-        names = class_names(model.path, model.prefix)
+        if model.exported:
+            detector, names = exported.load(model.path, self.choice())
+        else:
+            # An exported network runs where MXNet is not installed, which these import.
+            from fullconv.fcos import config as fcos_config
+            from fullconv.fcos.model import class_names, load_detectors
+
+            self.config = fcos_config.load(args.cfg or settings(model), parse_overrides(args.set))
+            names = class_names(model.path, model.prefix)
+            (detector,) = load_detectors(self.config, model.path, len(names) + 1, [self.context()], self.choice())
         self.name_classes(names)
-        (detector,) = load_detectors(self.config, model.path, len(names) + 1, [self.context()])
         self.detector, self.images = detector, detector.images
 
     def devices(self) -> Tuple[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Union
 
 import mxnet as mx
 import numpy as np
@@ -10,17 +10,28 @@ from easydict import EasyDict
 
 from fullconv.fcos import assembly
 from fullconv.fcos import config as fcos_config
+from fullconv.fcos.exported import NAME, Named, outputs
+from fullconv.fcos.levels import level_name
 from fullconv.fcos.overlay import Results, show_bboxes
+from fullconv.fcos.postprocess import ResultSpec
+from fullconv.fcos.preprocess import InputSpec
 from fullconv.fcos.published import find, list_available_models, settings
 from fullconv.fcos.symbols.fcos import test_symbol
-from fullconv.fcos.tester import Detector
+from fullconv.fcos.symbols.spec import NetworkSpec
+from fullconv.fcos.tester import Detector, ViewSpec
 from fullconv.fcos.weights import load_model
 from fullconv.lib.convert import weights
 from fullconv.lib.core.devices import parse_devices
+from fullconv.lib.core.executors import Shapes
+from fullconv.lib.core.exported import exported_in
 from fullconv.lib.core.matching import expected_shapes
+from fullconv.lib.core.predictor import Predictor
 from fullconv.lib.dataset.image_files import UsageError
+from fullconv.lib.engines.network import BY_MXNET, MXNET, Choice, Network
 from fullconv.lib.evaluation.thresholds import read_thresholds
 from fullconv.lib.experiment.model_classes import model_classes
+from fullconv.lib.export.metadata import texts
+from fullconv.lib.export.network import Exportable
 
 CLASS_BIAS = "rpn.head.cls_logits.bias"
 MinConfidence = Union[None, float, Sequence[float], np.ndarray]
@@ -28,16 +39,56 @@ USUAL_SCORE = 0.5
 """Least score of a class that no threshold is known of."""
 
 
-def load_detectors(config: EasyDict, path: str, num_classes: int, contexts: Sequence[mx.Context]) -> List[Detector]:
-    """The detector of a config with the weights of a file, on each device.
+class Trained(NamedTuple):
+    """What a detector is made of. params: arrays by name, all there are."""
+
+    network: NetworkSpec
+    images: InputSpec
+    results: ResultSpec
+    more: ViewSpec
+    params: Mapping[str, mx.nd.NDArray]
+
+    def exportable(self, metadata: Mapping[str, str]) -> Exportable:
+        """The network as it is exported."""
+        return Exportable(
+            test_symbol(self.network), self.params, {"data": 3}, list(outputs(self.results.strides)), metadata
+        )
+
+    def metadata(self, names: Mapping[int, str]) -> Dict[str, str]:
+        """What an exported file says besides the network. names: by category id."""
+        values = {"input": self.images, "results": self.results, "views": self.more}
+        strides = {level_name(stride): stride for stride in self.results.strides}
+        return texts(NAME, {"classes": names, "strides": strides, **values})
+
+    def in_engine(self, choice: Choice, ctx: mx.Context) -> Network:
+        """The outputs of the test symbol, computed as `choice` says."""
+        if choice.engine == MXNET:
+            largest: Shapes = {"data": (1, 3, *self.images.largest)}
+            return Predictor(test_symbol(self.network), ctx, largest, self.params, self.params)
+        return Named(exported_in(self.exportable({}), choice), self.results.strides)
+
+    def detector(self, choice: Choice, ctx: mx.Context) -> Detector:
+        """The whole way from an image to detections."""
+        return Detector(self.in_engine(choice, ctx), self.images, self.results, self.more)
+
+
+def trained(config: EasyDict, path: str, num_classes: int) -> Trained:
+    """What a config says of the network whose weights are in a file; classes count the background.
 
     Raises CheckpointError: the weights are not this network's; lists what is missing, left over, of another shape.
     """
     network, images = assembly.network_spec(config, num_classes), assembly.test_input(config)
     shapes = expected_shapes(test_symbol(network), data=(1, 3, *images.largest))
-    params, results = load_model(shapes, path), assembly.result_spec(config)
-    more = assembly.view_spec(config)
-    return [Detector(network, images, results, params, ctx, more) for ctx in contexts]
+    results, more = assembly.result_spec(config), assembly.view_spec(config)
+    return Trained(network, images, results, more, load_model(shapes, path))
+
+
+def load_detectors(
+    config: EasyDict, path: str, num_classes: int, contexts: Sequence[mx.Context], choice: Choice = BY_MXNET
+) -> List[Detector]:
+    """The detector of a config with the weights of a file, on each device. Raises CheckpointError as `trained`."""
+    found = trained(config, path, num_classes)
+    return [found.detector(choice, ctx) for ctx in contexts]
 
 
 def class_names(path: str, prefix: str) -> Dict[int, str]:

@@ -6,7 +6,7 @@ from typing import Callable, Dict, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
-from fullconv.fcos.symbols.spec import STRIDES
+from fullconv.fcos.levels import STRIDES
 from fullconv.lib.nms.ml_nms import ml_nms
 from fullconv.lib.structures.detections import Detections
 

@@ -6,7 +6,7 @@ The original calls a model `fcos_R_50_FPN_1x` and its file `FCOS_R_50_FPN_1x.pth
 from __future__ import annotations
 
 from pathlib import Path
-from typing import List, Optional
+from typing import List, Optional, Sequence
 
 from fullconv.lib.dataset.image_files import UsageError
 from fullconv.lib.experiment.model_file import ModelFile, find_model
@@ -41,12 +41,12 @@ def list_available_models() -> List[str]:
     return found
 
 
-def find(model: str, epoch: Optional[int] = None) -> ModelFile:
+def find(model: str, epoch: Optional[int] = None, endings: Sequence[str] = ENDINGS) -> ModelFile:
     """The weights that `model` says: a file, a prefix of checkpoints, or the name of a published model.
 
     Raises UsageError: there are none.
     """
-    return find_model(weights_file(model) if model in names() else model, epoch, ENDINGS, ADVICE)
+    return find_model(weights_file(model) if model in names() else model, epoch, endings, ADVICE)
 
 
 def settings(model: ModelFile) -> str:

@@ -43,13 +43,14 @@ class FCOSTest(DetectionTestRun):
         if not self.given:
             return super().key()
         settings = {name: str(value) for name, value in self.determining().items()}
+        settings.update(self.choice.determining())
         images = [str(image_id) for image_id in self.data.image_ids]
         return {"params": atomic.sha256(self.params_path), "images": images, "config": settings}
 
     def detectors(self) -> List[Detector]:
         """One per device."""
         check_sizes(self.entries, self.images)
-        return load_detectors(self.config, self.params_path, self.data.num_classes, self.contexts)
+        return load_detectors(self.config, self.params_path, self.data.num_classes, self.contexts, self.choice)
 
     def load(self, entry: Entry) -> Sample:
         """The views of an image."""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Callable, List, Mapping, NamedTuple, Sequence, Tuple
+from typing import Any, Callable, List, NamedTuple, Sequence, Tuple
 
-import mxnet as mx
 import numpy as np
 
+from fullconv.fcos.levels import level_name
 from fullconv.fcos.postprocess import ResultSpec, candidates, levels_of, select
 from fullconv.fcos.preprocess import InputSpec, Size, mirrored_boxes, prepare, resized_boxes, resized_size
-from fullconv.fcos.symbols.fcos import test_symbol
-from fullconv.fcos.symbols.spec import NetworkSpec
-from fullconv.lib.core.predictor import Predictor
+from fullconv.lib.engines.network import Network
 from fullconv.lib.structures.detections import Detections
 
 
@@ -51,37 +49,30 @@ def views(image: np.ndarray, images: InputSpec, more: ViewSpec = PLAIN) -> Sampl
 
 
 class Detector:
-    """FCOS with given parameters on one device (a `lib.core.inference.Device`).
+    """A trained FCOS on one device (a `lib.core.inference.Device`).
 
-    params: arrays by name, all there are (`fcos.weights.load_model`).
+    network: from `data` (N, 3, H, W) to the outputs of `fcos.symbols.fcos.test_symbol`, whatever computes it
+    (`fcos.model`).
     """
 
-    def __init__(
-        self,
-        network: NetworkSpec,
-        images: InputSpec,
-        results: ResultSpec,
-        params: Mapping[str, mx.nd.NDArray],
-        ctx: mx.Context,
-        more: ViewSpec = PLAIN,
-    ) -> None:
-        self.images, self.results, self.more, self.levels = images, results, more, network.levels
-        self.predictor = Predictor(test_symbol(network), ctx, {"data": (1, 3, *images.largest)}, params, params)
+    def __init__(self, network: Network, images: InputSpec, results: ResultSpec, more: ViewSpec = PLAIN) -> None:
+        self.network, self.images, self.results, self.more = network, images, results, more
+        self.levels = [level_name(stride) for stride in results.strides]
 
     def detect(self, image: np.ndarray) -> Detections:
         """What is in one BGR image (h, w, 3) uint8."""
         sample = views(image, self.images, self.more)
         return self.finish(sample, self.start(sample))
 
-    def start(self, sample: Sample) -> List[List[mx.nd.NDArray]]:
+    def start(self, sample: Sample) -> List[Any]:
         """Queue the network."""
-        return [self.predictor.start({"data": view.data[None]}) for view in sample.views]
+        return [self.network.start({"data": view.data[None]}) for view in sample.views]
 
     def finish(
-        self, sample: Sample, started: Sequence[List[mx.nd.NDArray]], on_outputs: Callable[[], None] = lambda: None
+        self, sample: Sample, started: Sequence[Any], on_outputs: Callable[[], None] = lambda: None
     ) -> Detections:
         """Wait for it, and make detections in the frame of the image."""
-        outputs = [self.predictor.finish(arrays) for arrays in started]
+        outputs = [self.network.finish(arrays) for arrays in started]
         on_outputs()
         levels = [levels_of(arrays, self.levels) for arrays in outputs]
         found = [candidates(maps, view.size, self.results) for maps, view in zip(levels, sample.views)]

@@ -35,6 +35,10 @@ class FCIS:
         """Rois, class probabilities, boxes and masks; see `fcis.symbols.inference.test_symbol`."""
         return inference.test_symbol(self.network, test)
 
+    def maps_symbol(self) -> mx.sym.Symbol:
+        """What is exported; see `fcis.symbols.inference.maps_symbol`."""
+        return inference.maps_symbol(self.network)
+
     def proposal_symbol(self, test: TestSpec) -> mx.sym.Symbol:
         """The RPN's rois alone; see `fcis.symbols.inference.proposal_symbol`."""
         return inference.proposal_symbol(self.network, test)

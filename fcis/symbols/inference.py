@@ -58,6 +58,14 @@ def proposal_symbol(network: NetworkSpec, test: TestSpec) -> mx.sym.Symbol:
     return mx.sym.identity(_proposals(maps, mx.sym.Variable("im_info"), network, stride, test), name="proposals")
 
 
+def maps_symbol(network: NetworkSpec) -> mx.sym.Symbol:
+    """Everything in front of the proposals: the RPN's probabilities (N, 2A, h, w) and deltas (N, 4A, h, w), and the two
+    score maps (`fcis.symbols.maps.Maps`)."""
+    maps, _ = network_maps(network)
+    _, prob = rpn_probability(maps, network.num_anchors)
+    return mx.sym.Group([prob, maps.rpn_bbox_pred, maps.cls_seg, maps.bbox])
+
+
 def _proposals(maps: Maps, im_info: mx.sym.Symbol, network: NetworkSpec, stride: int, test: TestSpec) -> mx.sym.Symbol:
     _, prob = rpn_probability(maps, network.num_anchors)
     # The seed only matters where too few boxes are left and some are repeated: any fixed number will do.

@@ -6,13 +6,10 @@ from typing import NamedTuple, Tuple
 
 import mxnet as mx
 
-from fullconv.fcis.symbols.spec import NetworkSpec
+from fullconv.fcis.symbols.spec import GROUP, NetworkSpec
 from fullconv.lib.network.backbone import FeatureMap
 from fullconv.lib.network.norm import normalize
 from fullconv.lib.network.resnet import ResNet
-
-GROUP = 7
-"""Position-sensitive grid: 7x7 parts (paper section 3.2)."""
 
 NEW_LAYERS = ("rpn_conv_3x3", "rpn_cls_score", "rpn_bbox_pred", "conv_new_1", "fcis_cls_seg", "fcis_bbox")
 """Layers without pretrained weights: normal(0, 0.01) weights, zero biases."""

@@ -10,6 +10,9 @@ from fullconv.lib.network.resnet_spec import ResNetSpec
 FourNumbers = Tuple[float, float, float, float]
 FourStages = Tuple[int, int, int, int]
 
+GROUP = 7
+"""Position-sensitive grid: 7x7 parts (paper section 3.2)."""
+
 LAYOUTS: Dict[int, Tuple[FourStages, FourStages]] = {16: ((1, 2, 2, 1), (1, 1, 1, 2)), 8: ((1, 2, 1, 1), (1, 1, 2, 2))}
 """Stride of the last two maps -> strides and dilations of res2 to res5; 16 is the published layout."""
 

@@ -13,6 +13,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import mxnet as mx
 
+from fullconv.fcn.geometry import FIRST_STEP, check_sizes
 from fullconv.fcn.symbols.networks import IGNORE_LABEL, NETWORKS, Head, Network
 from fullconv.lib.core.matching import expected_shapes
 from fullconv.lib.network.caffe import layer as rows
@@ -21,9 +22,6 @@ from fullconv.lib.network.caffe.compose import compose
 from fullconv.lib.network.caffe.coordinates import aligned_crop
 from fullconv.lib.network.caffe.layer import WEIGHT_AND_BIAS, Layer
 from fullconv.lib.network.caffe.vgg16 import NORM_LEAST, vgg16_fcn
-
-FIRST_STEP = 32
-"""Step in pixels of the trunk's last map."""
 
 SKIP_PAD = 6
 """Padding of the skips' scores with normalisation: upsampled maps begin and end up to so many places outside of a map
@@ -199,12 +197,7 @@ class FCN:
 
     def check_sizes(self, names: Sequence[str], sizes: Sequence[Tuple[int, int]]) -> None:
         """Raise ValueError: one of the images called `names`, (height, width) in `sizes`, is below `least_size`."""
-        for name, (height, width) in zip(names, sizes):
-            if min(height, width) < self.least_size:
-                raise ValueError(
-                    f"{name} has {height}x{width} pixels (height x width), with network.norm {self.least_size} are the "
-                    "least in either direction: enlarge it, or leave it out"
-                )
+        check_sizes(names, sizes, self.least_size)
 
 
 def build(name: str, classes: Sequence[int] = (), **options: Any) -> FCN:

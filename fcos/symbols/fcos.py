@@ -9,9 +9,11 @@ from typing import Callable, Dict, List, Sequence, Tuple
 
 import mxnet as mx
 
+from fullconv.fcos.levels import LEVELS as LEVELS
+from fullconv.fcos.levels import STRIDES
 from fullconv.fcos.symbols.head import Head, LevelOutputs
 from fullconv.fcos.symbols.losses import losses
-from fullconv.fcos.symbols.spec import STRIDES, LossSpec, NetworkSpec, level_name
+from fullconv.fcos.symbols.spec import LossSpec, NetworkSpec
 from fullconv.lib.network.backbone import Backbone
 from fullconv.lib.network.dla import DLA, DLASpec
 from fullconv.lib.network.fpn import FPN
@@ -23,7 +25,6 @@ from fullconv.lib.network.resnet_spec import ResNetSpec
 from fullconv.lib.network.vovnet import VoVNet, VoVNetSpec
 
 DATA_NAMES = ("data", "gt_boxes", "normalizers")
-LEVELS = tuple(map(level_name, STRIDES))
 OUTPUTS = LevelOutputs._fields
 """Kinds of test outputs; those of level P3 are `logits_P3` and so on."""
 

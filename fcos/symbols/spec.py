@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import List, Tuple, Union
 
+from fullconv.fcos.levels import STRIDES as STRIDES
+from fullconv.fcos.levels import level_name
 from fullconv.lib.network.dla import DLASpec
 from fullconv.lib.network.fpn import FPNSpec
 from fullconv.lib.network.hrfpn import HRFPNSpec
@@ -13,15 +15,7 @@ from fullconv.lib.network.mobilenet_v2 import MobileNetV2Spec
 from fullconv.lib.network.resnet_spec import ResNetSpec
 from fullconv.lib.network.vovnet import VoVNetSpec
 
-STRIDES = (8, 16, 32, 64, 128)
-"""Of the levels of all networks of the original, P3 to P7."""
-
 BodySpec = Union[ResNetSpec, MobileNetV2Spec, HRNetSpec, VoVNetSpec, DLASpec]
-
-
-def level_name(stride: int) -> str:
-    """P3 for a stride of 8: the logarithm of a power of two is the position of its only bit."""
-    return f"P{stride.bit_length() - 1}"
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,11 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Se
 
 import numpy as np
 
-from fullconv.lib.convert import wire
 from fullconv.lib.convert.caffe_types import BY_NUMBER, BY_V0_WORD, VECTORS
 from fullconv.lib.convert.errors import ConvertError
-from fullconv.lib.convert.wire import Budget, Field, WireError
 from fullconv.lib.core.params_file import FOREIGN
-from fullconv.lib.utils import atomic
+from fullconv.lib.utils import atomic, wire
+from fullconv.lib.utils.wire import Budget, Field, WireError
 
 # protobuf's own limit of a message.
 LARGEST_MESSAGE = 2**31 - 1

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import logging
 from dataclasses import dataclass, replace
 from typing import Any, Callable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import mxnet as mx
 
-from fullconv.lib.core.checkpoint import CheckpointError
 from fullconv.lib.core.devices import Devices, choose_devices
 from fullconv.lib.core.distributed import ALONE, World, join, started_processes
 from fullconv.lib.core.engine import DivergedError
-from fullconv.lib.core.prefetch import LoaderError
 from fullconv.lib.experiment import config as base
+from fullconv.lib.experiment import foreseen
+from fullconv.lib.experiment.foreseen import explain
 from fullconv.lib.experiment.settings import USED, Settings
 
-FORESEEN = (ValueError, OSError, ImportError, CheckpointError, DivergedError, LoaderError)
+FORESEEN = (*foreseen.FORESEEN, DivergedError)
 """Errors whose text says what is wrong with files, options or data; anything else is a defect, with its traceback."""
 
 logger = logging.getLogger("fullconv")
@@ -61,12 +60,20 @@ class Method:
     immaterial: Tuple[str, ...] = ()
     accumulate: str = ""
 
+    def run_key(self, name: str) -> str:
+        """A key of `lib.experiment.default_group.add_run_keys`, which every method has beside its `frequent`."""
+        return f"{self.frequent.rpartition('.')[0]}.{name}"
+
     def all_options(self, parts: Sequence[str] = PARTS) -> List[Option]:
         """The options of all methods, then its own, as far as they mean something to these parts."""
         known = (
             Option("frequent", "batches between two log lines", self.frequent),
             Option("gpus", "GPU numbers, for example 0,1", self.gpus),
             Option("devices", "cpu, cpu:N for N devices on the processor, or gpu:0,1", self.devices),
+            Option(
+                "engine", "what computes the network: mxnet, onnxruntime, openvino", self.run_key("engine"), part=TEST
+            ),
+            Option("precision", "fp32, or bf16 with openvino", self.run_key("precision"), part=TEST),
             Option("vis", "also write a picture of every tested image", part=TEST),
             Option("shuffle", "test the images in random order", part=TEST),
             Option("resume", "go on from the newest valid checkpoint", part=TRAIN),
@@ -191,11 +198,3 @@ def main(
             if run.world.first:
                 logger.error("interrupted; --resume goes on from the last finished epoch")
             raise SystemExit(130) from None
-
-
-def explain(error: BaseException) -> str:
-    """The text of a foreseen error; what the system refuses gets the remedy that its text lacks."""
-    text = str(error)
-    if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT):
-        text += "; free space, check permissions, or write to another folder"
-    return text

@@ -30,6 +30,8 @@ def add_run_keys(group: EasyDict) -> None:
     group.loader_timeout = 30.0  # seconds after which an image that does not come ends the run; 0 waits for ever
     group.bad_images = "fail"  # training images that cannot be read end the run; skip: leave them out
     group.bad_images_limit = 0.001  # skip: share of the images that may be left out
+    group.engine = "mxnet"  # what computes the network in testing; or onnxruntime, openvino
+    group.precision = "fp32"  # of it; or bf16, with openvino
     group.tensorboard = False  # also write TensorBoard event files
     group.checkpoint_keep = 0  # newest checkpoints to keep; 0 keeps all
 

@@ -7,21 +7,23 @@ import math
 import sys
 import time
 from pathlib import Path
-from typing import Dict, Iterable, Iterator, List, Optional, Sequence, TextIO, Tuple, TypeVar, Union
+from typing import TYPE_CHECKING, Dict, Iterable, Iterator, List, Optional, Sequence, TextIO, Tuple, TypeVar, Union
 
-import mxnet as mx
 import numpy as np
 from tqdm import tqdm
 
-from fullconv.lib.core.devices import parse_devices
 from fullconv.lib.dataset.image import ImageError
 from fullconv.lib.dataset.image_files import DEMO_FOLDER, UsageError, distinct_names, find_images, read_upright
-from fullconv.lib.experiment.command_line import FORESEEN, explain
+from fullconv.lib.engines.network import ENGINES, FP32, MXNET, PRECISIONS, Choice, check_choice, first_installed
 from fullconv.lib.experiment.demo_video import run_film
+from fullconv.lib.experiment.foreseen import FORESEEN, explain
 from fullconv.lib.experiment.model_file import ModelFile, find_model
 from fullconv.lib.structures.detections import Detections
 from fullconv.lib.utils.bar import on_terminal, size
 from fullconv.lib.visualize.page import Picture, write_page
+
+if TYPE_CHECKING:  # a demo of an exported network runs where MXNet is not installed
+    import mxnet as mx
 
 _Item = TypeVar("_Item")
 
@@ -92,8 +94,24 @@ class Demo:
         """A sentence for the head of the page."""
         return ""
 
+    def choice(self) -> Choice:
+        """What computes the network: --engine, else MXNet for checkpoints, and for an exported file what is installed.
+
+        Raises EngineError: no such engine, or none that reads exported files is there.
+        """
+        engine = self.args.engine or (first_installed() if self.model.exported else MXNET)
+        gpu = bool(self.args.gpus) or self.args.devices.startswith("gpu")
+        choice = Choice(engine, self.args.precision, gpu)
+        check_choice(choice)
+        return choice
+
     def context(self) -> mx.Context:
         """The device that the command line or the model's configuration names."""
+        from fullconv.lib.core.devices import parse_devices
+
+        if self.choice().engine != MXNET:
+            # MXNet reads the parameters, whatever devices it sees; the engine finds its own.
+            return parse_devices("", "cpu")[0]
         gpus, devices = self.devices()
         if self.args.gpus:
             gpus, devices = self.args.gpus, f"gpu:{self.args.gpus}"
@@ -118,6 +136,8 @@ def parser(demo: Demo, description: str) -> argparse.ArgumentParser:
         "--out", default=demo.default_out, help="folder for pictures and index.html (default: %(default)s)"
     )
     options.add_argument("--json", metavar="FILE", help=f"write what was found as json{_inside_out(demo.default_json)}")
+    options.add_argument("--engine", choices=ENGINES, help="what computes the network (default: mxnet for checkpoints)")
+    options.add_argument("--precision", choices=PRECISIONS, default=FP32, help="bf16: faster, with openvino")
     options.add_argument("--gpus", default="", help="number of the GPU to use")
     options.add_argument("--devices", default="", help="cpu or gpu:0")
     options.add_argument(
@@ -207,6 +227,7 @@ def run(demo: Demo, description: str, argv: Optional[Sequence[str]] = None) -> i
     try:
         # The model first: without one it does not matter which images there are.
         demo.model = demo.find()
+        _refuse_unheard(demo)
         return _film(demo) if demo.args.video is not None else _images(demo)
     except FORESEEN as error:
         print(f"demo: {explain(error)}", file=sys.stderr)
@@ -214,6 +235,16 @@ def run(demo: Demo, description: str, argv: Optional[Sequence[str]] = None) -> i
     except KeyboardInterrupt:
         print("demo: interrupted", file=sys.stderr)
         return 130
+
+
+def _refuse_unheard(demo: Demo) -> None:
+    """Raise UsageError: options that an exported file, which has its configuration inside, would not hear."""
+    given = [option for option in ("cfg", "set") if getattr(demo.args, option)]
+    if demo.model.exported and given:
+        raise UsageError(
+            f"--{given[0]} belongs to checkpoints: {demo.model.path} has its configuration inside; export it with "
+            f"--{given[0]} instead"
+        )
 
 
 def _images(demo: Demo) -> int:

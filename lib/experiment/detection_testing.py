@@ -57,6 +57,7 @@ class DetectionTestRun(TestRun):
         """What determines the detections: a file made under another key is not reused."""
         checkpoint.verify(self.params_path)
         settings = {name: str(value) for name, value in self.determining().items()}
+        settings.update(self.choice.determining())
         images = [str(image_id) for image_id in self.data.image_ids]
         return {"params": atomic.sha256(self.params_path), "images": images, "config": settings}
 

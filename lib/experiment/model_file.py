@@ -6,8 +6,10 @@ import os
 from pathlib import Path
 from typing import NamedTuple, Optional, Sequence
 
-from fullconv.lib.core import checkpoint
 from fullconv.lib.dataset.image_files import UsageError
+
+EXPORTED = ".onnx"
+"""Ending of a model that carries its configuration and class names, and needs no MXNet."""
 
 
 class ModelFile(NamedTuple):
@@ -15,6 +17,11 @@ class ModelFile(NamedTuple):
 
     path: str
     prefix: str
+
+    @property
+    def exported(self) -> bool:
+        """Whether it is an exported network instead of a checkpoint."""
+        return self.path.endswith(EXPORTED)
 
     @property
     def config(self) -> Optional[str]:
@@ -44,6 +51,9 @@ def find_model(model: str, epoch: Optional[int], endings: Sequence[str], advice:
         found = ModelFile(model, (stem.rpartition("-")[0] or stem) if model.endswith(".params") else stem)
         others = ""
     else:
+        # Checkpoints are read by MXNet, exported files without it.
+        from fullconv.lib.core import checkpoint
+
         there = checkpoint.epochs(model)
         if epoch is None:
             # Where all are damaged the last one is taken: loading it says how.

@@ -14,6 +14,7 @@ from fullconv.lib.core.bad_images import FAIL, LIMIT, POLICIES
 from fullconv.lib.core.distributed import MPI
 from fullconv.lib.core.prefetch import PATIENCE
 from fullconv.lib.core.trainer import KVSTORES
+from fullconv.lib.engines.network import FP32, MXNET, Choice, check_choice
 from fullconv.lib.experiment.config import ConfigError, one_of
 
 ASIDE, KEEP, REFUSE = "aside", "keep", "refuse"
@@ -41,7 +42,8 @@ class Settings:
     (in testing, images) between two log lines. checkpoint_keep: newest checkpoints to keep, 0 keeps all. gpus: numbers
     of the published file, "0,1"; devices: "cpu", "cpu:2", "gpu:0,1", which wins over them. num_workers: threads that
     read images. kvstore: what sums the gradients, one of `lib.core.trainer.KVSTORES`. tensorboard: write event files
-    too. loader_timeout, bad_images, bad_images_limit: see `lib.core.bad_images.Care`.
+    too. loader_timeout, bad_images, bad_images_limit: see `lib.core.bad_images.Care`. engine, precision: what computes
+    the network in testing.
 
     The rest is of the method and the command line, which fill it in. method: its name. immaterial: patterns of keys
     that a run's numbers do not follow from. used: one of USED. changed: resume with other settings than the run's.
@@ -59,6 +61,8 @@ class Settings:
     loader_timeout: float = PATIENCE
     bad_images: str = FAIL
     bad_images_limit: float = LIMIT
+    engine: str = MXNET
+    precision: str = FP32
     method: str = ""
     immaterial: Tuple[str, ...] = ()
     used: str = ASIDE
@@ -71,6 +75,8 @@ class Settings:
         for key, most in (("loader_timeout", math.inf), ("bad_images_limit", 1)):
             if not 0 <= getattr(self, key) <= most:
                 raise ValueError(f"default.{key} is {getattr(self, key)}; it must be at least 0 and at most {most}")
+
+        check_choice(Choice(self.engine, self.precision))
 
     def folder(self, cfg_path: str, image_sets: str) -> Path:
         """`<output_path>/<yaml base name>/<image sets joined by _>`, created."""

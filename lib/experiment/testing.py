@@ -7,6 +7,7 @@ from typing import Any, Callable, Iterator, List, Sequence, Tuple
 
 from fullconv.lib.core import checkpoint
 from fullconv.lib.core.inference import Device, StepClock, infer
+from fullconv.lib.engines.network import MXNET, Choice
 from fullconv.lib.experiment.command_line import Run
 from fullconv.lib.utils.logger import RunLogger
 
@@ -35,6 +36,11 @@ class TestRun:
 
     def __init__(self, run: Run, folder: Path, name: str) -> None:
         self.args, self.settings, self.contexts, self.folder = run.args, run.settings, run.contexts, folder
+        settings, device = run.settings, run.contexts[0].device_type
+        self.choice = Choice(settings.engine, settings.precision, gpu=device == "gpu")
+        if settings.engine != MXNET:
+            # An engine takes the whole processor: a second one beside it would only be in its way.
+            self.contexts = run.contexts[:1]
         self.logger = RunLogger(folder, name, False)
 
     def order(self, sizes: Sequence[Tuple[int, int]]) -> List[int]:

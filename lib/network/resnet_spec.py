@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Dict, Tuple
 
-from fullconv.lib.network.norm import FIXED, FIXED_WITHOUT_EPS, MXNET_ARRAYS, TORCH_ARRAYS, ArrayNames, NormSpec
+from fullconv.lib.network.norm_spec import FIXED, FIXED_WITHOUT_EPS, MXNET_ARRAYS, TORCH_ARRAYS, ArrayNames, NormSpec
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,9 @@ from PIL import Image, ImageOps
 
 from fullconv.fcis import assembly, demo
 from fullconv.fcis import config as fcis_config
+from fullconv.fcis.model import class_names
 from fullconv.fcis.symbols.fcis import FCIS
+from fullconv.fcis.tester import Detector
 from fullconv.lib.core import checkpoint
 from fullconv.lib.dataset.image_files import UsageError, read_upright
 from fullconv.lib.experiment import config as base
@@ -25,17 +27,12 @@ ROOT = Path(__file__).resolve().parents[2]
 CFG = str(ROOT / "experiments/fcis/cfgs/resnet_small_shapes_fcis.yaml")
 
 
-class FakeDetector:
-    """Finds a person in the middle of every image, and a cat with little certainty."""
-
-    def __init__(self, *_):
-        pass
-
-    def detect(self, image):
-        height, width = image.shape[:2]
-        box = np.array([[width * 0.25, height * 0.25, width * 0.75, height * 0.75]])
-        disc = (np.hypot(*np.mgrid[-1:1:21j, -1:1:21j]) < 0.9).astype(np.float32)[None]
-        return Detections(np.repeat(box, 2, axis=0), [0.9, 0.45], [1, 2], np.repeat(disc, 2, axis=0))
+def person_in_the_middle(_, image):
+    """`Detector.detect` that finds a person in the middle of every image, and a cat with little certainty."""
+    height, width = image.shape[:2]
+    box = np.array([[width * 0.25, height * 0.25, width * 0.75, height * 0.75]])
+    disc = (np.hypot(*np.mgrid[-1:1:21j, -1:1:21j]) < 0.9).astype(np.float32)[None]
+    return Detections(np.repeat(box, 2, axis=0), [0.9, 0.45], [1, 2], np.repeat(disc, 2, axis=0))
 
 
 @pytest.fixture
@@ -92,7 +89,7 @@ def test_random_network_end_to_end(model, images, tmp_path, capsys):
 
 
 def test_polygons_thresholds_and_pictures(model, images, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(demo, "Detector", FakeDetector)
+    monkeypatch.setattr(Detector, "detect", person_in_the_middle)
     assert run(model, images, tmp_path, "--json", str(tmp_path / "d.json"), "--polygons") == 0
     annotations = json.loads((tmp_path / "d.json").read_text())["annotations"]
     assert [a["category_id"] for a in annotations] == [1, 1]
@@ -104,13 +101,13 @@ def test_polygons_thresholds_and_pictures(model, images, tmp_path, monkeypatch, 
 
 
 def test_nothing_found_says_what_was_best(model, images, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(demo, "Detector", FakeDetector)
+    monkeypatch.setattr(Detector, "detect", person_in_the_middle)
     assert run(model, images, tmp_path, "--thresh", "0.95") == 0
     assert "nothing with a score of at least 0.95; the best is person with 0.9: --thresh 0.9" in capsys.readouterr().out
 
 
 def test_a_film(model, images, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(demo, "Detector", FakeDetector)
+    monkeypatch.setattr(Detector, "detect", person_in_the_middle)
     path, out = tmp_path / "walk.avi", tmp_path / "out"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (160, 120))
     for _ in range(3):
@@ -124,7 +121,7 @@ def test_a_film(model, images, tmp_path, monkeypatch, capsys):
 
 
 def test_bad_images_are_reported_skipped_and_counted(model, images, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(demo, "Detector", FakeDetector)
+    monkeypatch.setattr(Detector, "detect", person_in_the_middle)
     (images / "zero.jpg").write_bytes(b"")
     (images / "cut.png").write_bytes((images / "b.png").read_bytes()[:900])
     assert run(model, images, tmp_path) == 1
@@ -158,18 +155,18 @@ def test_without_images(model, tmp_path, monkeypatch, capsys):
 
 def test_class_names(model, tmp_path, capsys):
     params = {"fcis_cls_seg_bias": np.zeros(98 * 3)}
-    assert demo.class_names(model, params) == {1: "person", 2: "cat"}
+    assert class_names(model, params) == {1: "person", 2: "cat"}
     with pytest.raises(UsageError, match="names 2 classes besides the background, the model has 4"):
-        demo.class_names(model, {"fcis_cls_seg_bias": np.zeros(98 * 5)})
+        class_names(model, {"fcis_cls_seg_bias": np.zeros(98 * 5)})
     other = str(tmp_path / "other")
-    coco = demo.class_names(other, {"fcis_cls_seg_bias": np.zeros(98 * 81)})
+    coco = class_names(other, {"fcis_cls_seg_bias": np.zeros(98 * 81)})
     assert coco[1] == "person" and coco[90] == "toothbrush" and len(coco) == 80
-    voc = demo.class_names(other, {"fcis_cls_seg_bias": np.zeros(98 * 21)})
+    voc = class_names(other, {"fcis_cls_seg_bias": np.zeros(98 * 21)})
     assert voc[1] == "aeroplane" and voc[20] == "tvmonitor"
-    assert demo.class_names(other, params) == {1: "class 1", 2: "class 2"}
+    assert class_names(other, params) == {1: "class 1", 2: "class 2"}
     assert "other-classes.txt is absent" in capsys.readouterr().out
     with pytest.raises(UsageError, match="no FCIS model"):
-        demo.class_names(other, {})
+        class_names(other, {})
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

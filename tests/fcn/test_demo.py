@@ -15,6 +15,8 @@ from PIL import Image
 from fullconv.fcn import config as fcn_config
 from fullconv.fcn import demo
 from fullconv.fcn.convert import export, load_exactly
+from fullconv.fcn.model import segmenter
+from fullconv.fcn.preprocess import demo_mean
 from fullconv.fcn.symbols import build, initial_params
 from fullconv.fcn.tester import Segmenter
 from fullconv.lib.core import checkpoint
@@ -73,11 +75,11 @@ def test_labels_are_the_networks(model, images, tmp_path):
     demo.main([str(images / "a.jpg"), "--model", f"{model}-0002.params", "--out", str(out)])
     net, params = load_exactly("voc-fcn8s", f"{model}-0002.params")
     image = cv2.imread(str(images / "a.jpg")).astype(np.float64)
-    mean = demo.demo_mean("shapes", "color")
+    mean = demo_mean("shapes", "color")
     tensor = (image - mean).transpose(2, 0, 1)[None].astype(np.float32)
-    segmenter = Segmenter(net, params, mx.cpu())
+    mine = segmenter(net, params, mx.cpu())
     np.testing.assert_array_equal(
-        np.asarray(Image.open(out / "labels" / "a.png")), segmenter.segment({"data": tensor})["label"]
+        np.asarray(Image.open(out / "labels" / "a.png")), mine.segment({"data": tensor})["label"]
     )
 
 

@@ -4,8 +4,9 @@ import mxnet as mx
 import numpy as np
 import pytest
 
+from fullconv.fcn.model import segmenter
 from fullconv.fcn.symbols import build, initial_params
-from fullconv.fcn.tester import Segmenter, best_class, pieces
+from fullconv.fcn.tester import best_class, pieces
 
 SLIM = {"width": 1 / 16, "hidden": 8}
 
@@ -31,9 +32,9 @@ def random_image(net, height, width):
 def test_tiles_have_the_scores_of_the_whole(name, tile):
     net = build(name, [3], **SLIM)
     params, image = random_params(net), random_image(net, 333, 1111)
-    whole = Segmenter(net, params, mx.cpu(), tile=0)
-    tiled = Segmenter(net, params, mx.cpu(), tile=tile)
-    assert len(pieces(1111, tile, tiled.margins)) > 3
+    whole = segmenter(net, params, mx.cpu(), tile=0)
+    tiled = segmenter(net, params, mx.cpu(), tile=tile)
+    assert len(pieces(1111, tile, tiled.form.margins)) > 3
     one, other = whole.scores(image)["label"], tiled.scores(image)["label"]
     assert one.std() > 1e-2 and one.shape == (3, 333, 1111)
     np.testing.assert_allclose(other, one, rtol=0, atol=1e-6 * np.abs(one).max())
@@ -44,15 +45,15 @@ def test_tiles_have_the_scores_of_the_whole(name, tile):
 def test_tiles_in_both_directions():
     net = build("voc-fcn8s", [3], **SLIM)
     params, image = random_params(net), random_image(net, 720, 740)
-    one = Segmenter(net, params, mx.cpu()).scores(image)["label"]
-    other = Segmenter(net, params, mx.cpu(), tile=700).scores(image)["label"]
+    one = segmenter(net, params, mx.cpu()).scores(image)["label"]
+    other = segmenter(net, params, mx.cpu(), tile=700).scores(image)["label"]
     np.testing.assert_allclose(other, one, rtol=0, atol=1e-6 * np.abs(one).max())
 
 
 @pytest.mark.parametrize("height, width", [(1, 1), (2, 300), (65, 33)])
 def test_any_size_and_two_heads(height, width):
     net = build("siftflow-fcn8s", [4, 3], **SLIM)
-    found = Segmenter(net, random_params(net), mx.cpu(), (32, 32)).scores(random_image(net, height, width))
+    found = segmenter(net, random_params(net), mx.cpu(), (32, 32)).scores(random_image(net, height, width))
     assert found["sem"].shape == (4, height, width) and found["geo"].shape == (3, height, width)
 
 
@@ -83,8 +84,8 @@ def test_normalised_networks_see_the_whole_image():
     """A normalised score depends on every pixel, so no tile size changes it."""
     net = build("voc-fcn8s", norm=True, **SLIM)
     image, params = random_image(net, 90, 700), random_params(net)
-    whole = Segmenter(net, params, mx.cpu()).scores(image)["label"]
+    whole = segmenter(net, params, mx.cpu()).scores(image)["label"]
     image_2 = {name: array.copy() for name, array in image.items()}
     image_2["data"][:, :, :, :8] = 0
-    assert (whole[..., -8:] != Segmenter(net, params, mx.cpu()).scores(image_2)["label"][..., -8:]).any()
-    np.testing.assert_array_equal(Segmenter(net, params, mx.cpu(), tile=64).scores(image)["label"], whole)
+    assert (whole[..., -8:] != segmenter(net, params, mx.cpu()).scores(image_2)["label"][..., -8:]).any()
+    np.testing.assert_array_equal(segmenter(net, params, mx.cpu(), tile=64).scores(image)["label"], whole)

@@ -8,10 +8,11 @@ import resource
 import numpy as np
 import pytest
 
-from fullconv.lib.convert import caffemodel, wire
+from fullconv.lib.convert import caffemodel
 from fullconv.lib.convert.caffemodel import BlobLayer
 from fullconv.lib.convert.errors import ConvertError
-from fullconv.lib.convert.wire import encode_text, encode_varint, head
+from fullconv.lib.utils import wire
+from fullconv.lib.utils.wire import encode_text, encode_varint, head
 
 
 def layers(seed=0):

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fullconv.lib.convert.wire import encode_text, encode_varint, head
+from fullconv.lib.utils.wire import encode_text, encode_varint, head
 
 ROOT = Path(__file__).resolve().parents[3]
 SPARE_MEMORY, SECONDS = 64 << 20, 5

@@ -12,7 +12,7 @@ from fullconv.lib.convert import caffe, caffemodel
 from fullconv.lib.convert.caffemodel import BlobLayer
 from fullconv.lib.convert.errors import ConvertError
 from fullconv.lib.convert.surgery import upsample_filt
-from fullconv.lib.convert.wire import encode_text, encode_varint, head
+from fullconv.lib.utils.wire import encode_text, encode_varint, head
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Protocol buffer wire format: just enough to read and write Caffe's files without a schema compiler.
+"""Protocol buffer wire format: just enough to read and write Caffe's and ONNX's files without a schema compiler.
 
 The reader walks over memory that is already mapped, copies nothing, and never believes a length that does not fit.
 (protobuf.dev, "Encoding".)
@@ -146,6 +146,16 @@ def encode_text(number: int, value: str) -> bytes:
     """A string field."""
     encoded = value.encode()
     return head(number, len(encoded)) + encoded
+
+
+def encode_int(number: int, value: int) -> bytes:
+    """An integer field; a negative number takes ten bytes."""
+    return encode_varint(number << 3 | VARINT) + encode_varint(value & 0xFFFFFFFFFFFFFFFF)
+
+
+def encode_float(number: int, value: float) -> bytes:
+    """A float field."""
+    return encode_varint(number << 3 | FIXED32) + np.float32(value).astype("<f4").tobytes()
 
 
 def size_of(parts: Sequence[Union[bytes, memoryview]]) -> int:
