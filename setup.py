@@ -9,7 +9,7 @@ from pathlib import Path
 from Cython.Build import cythonize
 from setuptools import Extension, find_packages, setup
 
-FOLDERS = ("lib", "fcis", "fcn", "fcos", "operator_cxx")
+FOLDERS = ("lib", "fcis", "fcn", "fcos", "instancefcn", "operator_cxx")
 PACKAGES = find_packages(include=[pattern for folder in FOLDERS for pattern in (folder, f"{folder}.*")])
 
 # Contraction to fused multiply-add would change the last bit of overlaps, and with it which box is kept.
