@@ -13,6 +13,7 @@ from typing import Callable, Dict
 import mxnet as mx
 import numpy as np
 
+from fullconv.lib.operators.assembling import assemble
 from fullconv.lib.operators.box_annotator_ohem import box_annotator_ohem
 from fullconv.lib.operators.box_parser import box_parser
 from fullconv.lib.operators.channel_operator import group_max, group_pick, group_softmax
@@ -126,6 +127,13 @@ def _deformable_conv() -> bool:
     return np.array_equal(between[:2, :3], 2 * (data.asnumpy()[0, 0, :2, :3] + 2.5)) and between[2, 3] == 5.5
 
 
+def _assemble() -> bool:
+    # Maps of 0, 1, 2, 3 in turn: a window of 3 pixels has its middle in the second part, and its last row off the map.
+    maps = mx.nd.arange(4).reshape((1, 4, 1, 1)) * mx.nd.ones((1, 4, 5, 5))
+    window, valid = (x.asnumpy()[0] for x in assemble(maps, mx.nd.array([[0, 4, 2]]), 2, 3))
+    return np.array_equal(window, [[0, 1, 1], [2, 3, 3], [0, 0, 0]]) and valid.sum() == 6
+
+
 # Registered name -> a check that returns whether the numbers are right.
 CHECKS: Dict[str, Callable[[], bool]] = {
     "fullconv_psroi_pooling": _psroi_pooling,
@@ -140,6 +148,7 @@ CHECKS: Dict[str, Callable[[], bool]] = {
     "fullconv_iou_loss": _iou_loss,
     "fullconv_fcos_target": _fcos_target,
     "fullconv_deformable_conv": _deformable_conv,
+    "fullconv_assemble": _assemble,
 }
 
 

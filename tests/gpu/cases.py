@@ -125,6 +125,11 @@ CONV_MAPS = [2 * normal(N, 54, *CONV_OUT[2:]), softmax(normal(N, 27, *CONV_OUT[2
 CONV = [normal(N, 12, H, W), *CONV_MAPS, normal(14, 6, 3, 3), normal(14)]
 CONV_SCRATCH = Scratch("fullconv_deformable_conv_workspace", ((ctypes.c_int32 * 17)(*CONV_SIZES),))
 CONV_SHAPE = Host(np.array(CONV_SIZES, np.int32))
+# Windows that leave the maps, and one of no image.
+SCORE_MAPS = normal(N, 25, H, W)
+WINDOWS = np.concatenate([RANDOM.randint(0, N, (R, 1)), RANDOM.randint(-3, 15, (R, 2))], 1).astype(np.float32)
+WINDOWS[3, 0] = -1
+WINDOW_SIZES = (N, 5, M, 0, H, W, R)
 
 ENTRIES: Dict[str, Entry] = {
     "fullconv_psroi_pooling_fwd": Entry(
@@ -177,6 +182,8 @@ ENTRIES: Dict[str, Entry] = {
     "fullconv_fcos_target_fwd": Entry(
         [GT_BOXES, Host(LEVELS), Out((N, LOCATIONS)), Out((N, LOCATIONS, 4)), Out((N, LOCATIONS)), N, GT, 2, 1]
     ),
+    "fullconv_assemble_fwd": Entry([SCORE_MAPS, WINDOWS, Out((R, M, M)), Out((R, M, M)), *WINDOW_SIZES]),
+    "fullconv_assemble_bwd": Entry([normal(R, M, M), WINDOWS, Out(SCORE_MAPS.shape), *WINDOW_SIZES], 1e-4),
 }
 
 POOL_ATTRIBUTES = {"spatial_scale": 0.0625, "group_size": G, "pooled_size": P}
@@ -219,6 +226,7 @@ OPERATORS: Dict[str, Operator] = {
         },
         1e-3,
     ),
+    "fullconv_assemble": Operator([SCORE_MAPS, WINDOWS], {"group_size": 5, "window_size": M, "rule": "floor"}, 1e-4),
     "fullconv_fcos_target": Operator(
         [GT_BOXES, normal(N, 1, 20, 20), normal(N, 1, 10, 10)],
         {"strides": (8, 16), "sizes_of_interest": (64,), "center_sampling_radius": 1.5},

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from mxnet.test_utils import check_numeric_gradient
 
+from fullconv.lib.operators.assembling import assemble, assemble_dense
 from fullconv.lib.operators.channel_operator import group_max, group_pick, group_softmax
 from fullconv.lib.operators.iou_loss import iou_loss
 from fullconv.lib.operators.psroi_pooling import psroi_pooling
@@ -29,7 +30,11 @@ class Case(NamedTuple):
     shape: Tuple[int, ...] = SHAPE
 
 
+WINDOWS = np.array([[0, 1, 1], [1, 0, 4], [0, 2, 2], [-1, 1, 1]])
+
 CASES = {
+    "assemble": Case(lambda x: assemble(x, AUX, 2, 3)[0], WINDOWS, (2, 4, 4, 5)),
+    "assemble_dense": Case(lambda x: assemble_dense(x, 2, 5, "floor")[0], None, (2, 4, 4, 5)),
     "psroi_pooling": Case(lambda x: psroi_pooling(x, AUX, 1.0, 2, 3, 2), ROIS),
     "group_max": Case(lambda x: group_max(x, 4), None),
     "label_pick": Case(lambda x: group_pick(x, AUX, 4), np.array([3, 1])),

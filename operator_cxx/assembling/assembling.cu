@@ -1,0 +1,1 @@
+#include "operator_cxx/assembling/assembling_entries.h"
