@@ -14,6 +14,7 @@ from fullconv.instancefcn.symbols.instancefcn import new_layers, output_layers
 from fullconv.instancefcn.symbols.maps import feature
 from fullconv.instancefcn.symbols.spec import DEEPMASK, LossSpec, NetworkSpec
 from fullconv.instancefcn.targets import WindowRule
+from fullconv.instancefcn.tester import ResultSpec
 from fullconv.instancefcn.weights import Start
 from fullconv.lib.core.optimizer.multipliers import Rule
 from fullconv.lib.core.schedule import MultiFactorSchedule, Warmup
@@ -135,3 +136,9 @@ def rules(config: EasyDict) -> List[Rule]:
     # A normalisation without its file's statistics is trained; with them it stays.
     norms = [] if network.GN_CHANNELS or config.symbol == VGG else [Rule("*_gamma", 0.0), Rule("*_beta", 0.0)]
     return [*fixed, *norms, Rule("*_bias", network.BIAS_LR, network.BIAS_WD)]
+
+
+def result_spec(config: EasyDict) -> ResultSpec:
+    """From maps to proposals."""
+    test = config.TEST
+    return ResultSpec(test.PROPOSALS, test.MASK_THRESH, test.NMS, test.PRE_NMS)

@@ -217,7 +217,7 @@ class CropSource(_Source):
 
 
 def _cut(source: np.ndarray, corner: np.ndarray, step: int, out: np.ndarray) -> None:
-    """The part of maps (C, H, W) from `corner` (row, column) times `step` on into `out` (C, h, w), where there is any."""
+    """The part of maps (C, H, W) from `corner` (row, column) times `step` on into `out` (C, h, w), as far as it is."""
     (top, left), (height, width) = (int(value) * step for value in corner), out.shape[1:]
     rows = slice(max(top, 0), max(min(top + height, source.shape[1]), 0))
     columns = slice(max(left, 0), max(min(left + width, source.shape[2]), 0))

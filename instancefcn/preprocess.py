@@ -79,8 +79,8 @@ def check_size(size: Sequence[int], spec: InputSpec, name: str) -> None:
             )
         if max(height, width) > LONGEST:
             raise ImageError(
-                f"{name}: {size[1]}x{size[0]} is too long and thin: with a short side of {short} (SCALES) the long one "
-                f"has {max(height, width)} pixels, more than {LONGEST}; cut it into pieces, leave it out, or set MAX_SIZE"
+                f"{name}: {size[1]}x{size[0]} is too long and thin: with a short side of {short} (SCALES) the long "
+                f"one has {max(height, width)} pixels, more than {LONGEST}; cut it into pieces or set MAX_SIZE"
             )
 
 
