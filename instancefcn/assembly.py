@@ -82,7 +82,9 @@ def input_spec(config: EasyDict) -> InputSpec:
     """How images become input."""
     network = config.network
     means = tuple(map(float, network.PIXEL_MEANS))
-    return InputSpec(tuple(config.SCALES), config.MAX_SIZE, means, network.IMAGE_STRIDE, config.TRAIN.FLIP)
+    relative = bool(config.SCALE_FACTORS)
+    scales = tuple(map(float, config.SCALE_FACTORS)) if relative else tuple(config.SCALES)
+    return InputSpec(scales, config.MAX_SIZE, means, network.IMAGE_STRIDE, config.TRAIN.FLIP, relative)
 
 
 def train_source(config: EasyDict, entries: Sequence[Entry]) -> Union[ImageSource, CropSource]:
@@ -111,14 +113,14 @@ def schedule(train: EasyDict) -> Warmup:
 
 
 def accumulated(train: EasyDict, devices: int) -> int:
-    """Batches per device and update that make TRAIN.BATCH_IMAGES images on so many devices.
+    """Batches per device and update that make BATCH_IMAGES images on so many devices; of TRAIN or CLASSIFIER.
 
     Raises ValueError: they cannot.
     """
     batches, rest = divmod(train.BATCH_IMAGES, train.IMS_PER_DEVICE * devices)
     if rest or not batches:
         raise ValueError(
-            f"TRAIN.BATCH_IMAGES is {train.BATCH_IMAGES}: {devices} devices that take IMS_PER_DEVICE "
+            f"BATCH_IMAGES is {train.BATCH_IMAGES}: {devices} devices that take IMS_PER_DEVICE "
             f"{train.IMS_PER_DEVICE} images at a time cannot make it up; change one of the three"
         )
     return batches

@@ -54,6 +54,8 @@ def check(config: EasyDict, given: Set[str]) -> None:
         raise ConfigError("network.GN_CHANNELS is for a ResNet; vgg16 has no normalisation: set it to 0")
     if not config.SCALES or min(config.SCALES) < 1:
         raise ConfigError(f"SCALES is {list(config.SCALES)}; short sides in pixels, from 1 on, are needed")
+    if config.SCALE_FACTORS and min(config.SCALE_FACTORS) <= 0:
+        raise ConfigError(f"SCALE_FACTORS is {list(config.SCALE_FACTORS)}; factors above 0 are needed, or none")
     if len(network.DEEPMASK) != 4:
         raise ConfigError(f"network.DEEPMASK is {list(network.DEEPMASK)}; it takes four numbers")
     if len(train.LOSS_WEIGHT) != 2:
@@ -64,7 +66,22 @@ def check(config: EasyDict, given: Set[str]) -> None:
         )
     if not test.AR_COUNTS or min(test.AR_COUNTS) < 1:
         raise ConfigError(f"TEST.AR_COUNTS is {list(test.AR_COUNTS)}; numbers of proposals, from 1 on, are needed")
-    _check_updates(train)
+    _check_updates("TRAIN", train)
+    _check_classifier(config.CLASSIFIER)
+
+
+def _check_classifier(classifier: EasyDict) -> None:
+    base.one_of("CLASSIFIER.STRIDE", classifier.STRIDE, (8, 16))
+    base.one_of("CLASSIFIER.VOTING", classifier.VOTING, ("gpu", "cpu", ""))
+    for key, count in (("SHARES", 3), ("LOSS_WEIGHT", 3), ("BBOX_STDS", 4)):
+        if len(classifier[key]) != count:
+            raise ConfigError(f"CLASSIFIER.{key} is {list(classifier[key])}; it takes {count} numbers")
+    for key in ("PROPOSALS", "ROIS", "HIDDEN", "MASK_SIZE", "max_per_image", "BATCH_IMAGES", "IMS_PER_DEVICE"):
+        if classifier[key] < 1:
+            raise ConfigError(f"CLASSIFIER.{key} is {classifier[key]}; it must be at least 1")
+    if not classifier.SCALES or min(classifier.SCALES) < 1:
+        raise ConfigError(f"CLASSIFIER.SCALES is {list(classifier.SCALES)}; short sides in pixels are needed")
+    _check_updates("CLASSIFIER", classifier)
 
 
 def _check_numbers(leaves: dict) -> None:
@@ -80,13 +97,13 @@ def _check_numbers(leaves: dict) -> None:
             raise ConfigError(f"{key} is {leaves[key]}; it must be above 0 and at most 1")
 
 
-def _check_updates(train: EasyDict) -> None:
+def _check_updates(group: str, train: EasyDict) -> None:
     if train.BATCH_IMAGES % train.IMS_PER_DEVICE:
         raise ConfigError(
-            f"TRAIN.BATCH_IMAGES is {train.BATCH_IMAGES}, no multiple of IMS_PER_DEVICE {train.IMS_PER_DEVICE}"
+            f"{group}.BATCH_IMAGES is {train.BATCH_IMAGES}, no multiple of IMS_PER_DEVICE {train.IMS_PER_DEVICE}"
         )
     if train.max_iter % min(train.snapshot, train.max_iter):
         raise ConfigError(
-            f"TRAIN.max_iter is {train.max_iter}, no multiple of TRAIN.snapshot {train.snapshot}: the last updates "
+            f"{group}.max_iter is {train.max_iter}, no multiple of {group}.snapshot {train.snapshot}: the last updates "
             "would leave no checkpoint"
         )

@@ -7,6 +7,8 @@ trailing `KEY VALUE` words. `lib.experiment.config` says how values are read.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from easydict import EasyDict
 
@@ -23,6 +25,8 @@ def defaults() -> EasyDict:
     config.symbol = "vgg16"  # backbone: vgg16, or resnet_v1_{50,101,152,small}
     config.gpus = ""  # device ids, "0,1,2,3"; for training and testing
     config.SCALES = [119, 178, 267, 400, 600, 900]  # short sides, 600 x 1.5^(-4..1): one drawn in training, all in test
+    # Instead of SCALES: factors on an image's own size, as for COCO [0.25, 0.3536, 0.5, 0.7071, 1.0, 1.4142, 2.0].
+    config.SCALE_FACTORS = []
     config.MAX_SIZE = 0  # of the long side; 0, as published: any
     config.default = default_group(kvstore="device")
     config.network = _network()
@@ -129,8 +133,47 @@ def _test() -> EasyDict:
 
 
 def _classifier() -> EasyDict:
-    """The second step, instance semantic segmentation: its own network on proposals (`instancefcn.classifier`)."""
-    return EasyDict()
+    """The second step, the class of each proposal: its own network and training (`instancefcn.classifier`).
+
+    The paper says Fast R-CNN with masks on features; the rest is CFM's recipe, which also gets its segments from
+    elsewhere.
+    """
+    group = EasyDict()
+    group.proposals = ""  # files of the training and the test set's proposals; "": where testing this config left them
+    group.test_proposals = ""
+    group.PROPOSALS = 300  # best of an image
+    # network
+    group.pretrained = "./model/pretrained_model/vgg16.params"  # as network.pretrained; with fc6 and fc7
+    group.STRIDE = 16  # of the map that proposals are pooled from; 8
+    group.FEATURE = ""  # as network.FEATURE
+    group.HIDDEN = 4096  # width of fc6 and fc7, of boxes and of masks
+    group.SCALES = [480, 576, 688, 864, 1024]  # short sides; one drawn in training, in test by the proposal's size
+    group.MAX_SIZE = 1500
+    group.CANONICAL = 224  # in test a proposal is seen at the scale where its box is nearest to a square of this side
+    group.MASK_INPUT = 0.4  # share from which a cell of the mask on the features is on
+    # training
+    group.ROIS = 64  # of an image
+    group.SHARES = [0.3, 0.5, 0.2]  # of them with box IoU of 0.5 and more, 0.1 to 0.5, below
+    group.BBOX_STDS = [0.1, 0.1, 0.2, 0.2]
+    group.LOSS_WEIGHT = [1.0, 1.0, 1.0]  # class of boxes, class of segments, boxes
+    group.lr = 0.001
+    group.lr_step = [20000]
+    group.max_iter = 30000
+    group.snapshot = 5000
+    group.warmup_step = 0
+    group.warmup_lr = 0.0
+    group.BATCH_IMAGES = 8
+    group.IMS_PER_DEVICE = 1
+    # results
+    group.test_epoch = 0
+    group.NMS = 0.3  # of each class
+    group.VOTING = "gpu"  # mask voting by either of MNC's rules, gpu or cpu; "": the proposals' own masks
+    group.MERGE_THRESH = 0.5  # box IoU from which a proposal votes
+    group.BINARY_THRESH = 0.4  # share of votes from which a pixel is the object's
+    group.MASK_SIZE = 28  # side of the masks in boxes that results are kept as; MNC 21
+    group.max_per_image = 100
+    group.thresh = 1e-3  # least score without voting
+    return group
 
 
 load = base.loader(defaults, check)
@@ -153,3 +196,26 @@ METHOD = Method(
     ),
 )
 """What the scripts need to know."""
+
+CLASSIFIER_METHOD = replace(
+    METHOD,
+    name="InstanceFCN's classifier",
+    options=(Option("ignore_cache", "test again even if detections are on disk", part=TEST),),
+    immaterial=(
+        "output_path",
+        "default.*",
+        "dataset.root_path",
+        "dataset.dataset_path",
+        "dataset.test_image_set",
+        # What proposals were made of: they are a file to it.
+        "network.*",
+        "SCALES",
+        "MAX_SIZE",
+        "TRAIN.[!FmowP]*",
+        "TEST.*",
+        "CLASSIFIER.max_iter",
+        "CLASSIFIER.test_*",
+        "CLASSIFIER.NMS",
+    ),
+)
+"""The same for the second step's scripts."""

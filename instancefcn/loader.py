@@ -54,7 +54,7 @@ class Drawn(NamedTuple):
 
 def scene(entry: Entry, spec: InputSpec, rng: np.random.RandomState) -> Scene:
     """Image and objects at a size, and perhaps mirrored, by lot. Objects without a pixel are left out."""
-    size = resized_size(entry.size, spec.scales[rng.randint(len(spec.scales))], spec.longest)
+    size = resized_size(entry.size, spec.scales[rng.randint(len(spec.scales))], spec)
     # Drawn in any case: with and without mirroring, all that follows is the same.
     flipped = bool(rng.randint(2)) and spec.flip
     masks = entry.read_masks()

@@ -17,23 +17,24 @@ Size = Tuple[int, int]
 class InputSpec(NamedTuple):
     """How an image becomes input.
 
-    scales: short sides in pixels; in training one is drawn for each image, in testing all are used. longest: of the
-    long side, 0 for any. means: blue, green, red. stride: the input is padded to a multiple of it. flip: whether
-    training images are mirrored by lot.
+    scales: short sides in pixels, or with `relative` factors on the image's own size; in training one is drawn for
+    each image, in testing all are used. longest: of the long side, 0 for any. means: blue, green, red. stride: the
+    input is padded to a multiple of it. flip: whether training images are mirrored by lot.
     """
 
-    scales: Tuple[int, ...]
+    scales: Tuple[float, ...]
     longest: int = 0
     means: Tuple[float, ...] = (102.9801, 115.9465, 122.7717)
     stride: int = 8
     flip: bool = False
+    relative: bool = False
 
 
-def resized_size(size: Size, short: int, longest: int = 0) -> Size:
-    """(height, width) of an image of `size` with a short side of `short` pixels, the long one at most `longest`."""
-    factor = short / min(size)
-    if longest and max(size) * factor > longest:
-        factor = longest / max(size)
+def resized_size(size: Size, scale: float, spec: InputSpec) -> Size:
+    """(height, width) of an image of `size` at one of the scales, the long side at most `spec.longest`."""
+    factor = scale if spec.relative else scale / min(size)
+    if spec.longest and max(size) * factor > spec.longest:
+        factor = spec.longest / max(size)
     height, width = (int(round(side * factor)) for side in size)
     return height, width
 
@@ -58,20 +59,20 @@ def prepare(image: np.ndarray, spec: InputSpec, size: Size, flipped: bool = Fals
 
 def pyramid(image: np.ndarray, spec: InputSpec) -> Tuple[Tuple[np.ndarray, Size], ...]:
     """The inputs at all scales with the size of the image in each, smallest first."""
-    sizes = [resized_size((image.shape[0], image.shape[1]), short, spec.longest) for short in sorted(spec.scales)]
+    sizes = [resized_size((image.shape[0], image.shape[1]), short, spec) for short in sorted(spec.scales)]
     return tuple((prepare(image, spec, size), size) for size in sizes)
 
 
 def largest_input(entries: Iterable[Entry], spec: InputSpec) -> Size:
     """(height, width) of the largest input that these images can become."""
-    sizes = (padded(resized_size(entry.size, max(spec.scales), spec.longest), spec.stride) for entry in entries)
+    sizes = (padded(resized_size(entry.size, max(spec.scales), spec), spec.stride) for entry in entries)
     return max(sizes, key=lambda size: size[0] * size[1])
 
 
 def check_size(size: Sequence[int], spec: InputSpec, name: str) -> None:
     """Raises ImageError when nothing is left of the short side of an image of `size` (h, w), or it grows too large."""
     for short in (min(spec.scales), max(spec.scales)):
-        height, width = resized_size((size[0], size[1]), short, spec.longest)
+        height, width = resized_size((size[0], size[1]), short, spec)
         if min(height, width) < 1:
             raise ImageError(
                 f"{name}: {size[1]}x{size[0]} is too long and thin: with a long side of {spec.longest} (MAX_SIZE) "
@@ -79,7 +80,7 @@ def check_size(size: Sequence[int], spec: InputSpec, name: str) -> None:
             )
         if max(height, width) > LONGEST:
             raise ImageError(
-                f"{name}: {size[1]}x{size[0]} is too long and thin: with a short side of {short} (SCALES) the long "
+                f"{name}: {size[1]}x{size[0]} is too long and thin: at {short} of SCALES the long "
                 f"one has {max(height, width)} pixels, more than {LONGEST}; cut it into pieces or set MAX_SIZE"
             )
 

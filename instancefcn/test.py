@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Sequence
+
+import numpy as np
+from pycocotools import mask as coco_mask
 
 from fullconv.instancefcn import assembly
 from fullconv.instancefcn.config import METHOD
 from fullconv.instancefcn.data import test_set
 from fullconv.instancefcn.preprocess import check_sizes, largest_input
-from fullconv.instancefcn.proposal_file import ImageProposals, read_proposals, write_proposals
 from fullconv.instancefcn.tester import Detector, Sample, views
 from fullconv.instancefcn.touching import touching
 from fullconv.instancefcn.train_end2end import model_prefix
 from fullconv.lib.core import checkpoint
 from fullconv.lib.dataset.entry_image import read_entry_image
 from fullconv.lib.dataset.image import read_image
-from fullconv.lib.evaluation.average_recall import mask_overlaps, recall
+from fullconv.lib.evaluation.average_recall import CURVE_THRESHOLDS, Recall, mask_overlaps, recall
+from fullconv.lib.evaluation.proposal_files import Segments, read_proposals, write_proposals
 from fullconv.lib.experiment import config as base
 from fullconv.lib.experiment.command_line import TEST, Run, main
 from fullconv.lib.experiment.testing import TestRun, epoch_to_test
 from fullconv.lib.mask.encode import encode_mask
+from fullconv.lib.mask.instance_map import mask_boxes
 from fullconv.lib.structures.entry import Entry
 from fullconv.lib.utils import atomic
 from fullconv.lib.visualize.instances import draw_instances, side_by_side
 from fullconv.lib.visualize.page import Picture, write_page
+from fullconv.lib.visualize.recall_curves import write_recall_csv, write_recall_curves
 
 SHOWN = 10
 """Proposals in a picture."""
@@ -69,13 +75,14 @@ class InstanceFCNTest(TestRun):
         others = ("TRAIN.", "default.", "CLASSIFIER.", "gpus", "output_path", "TEST.AR_", "TEST.TOUCHING")
         return {key: value for key, value in base.flatten(self.config) if not key.startswith(others)}
 
-    def proposals(self) -> List[ImageProposals]:
+    def proposals(self) -> List[Segments]:
         """Of every image; from disk where the same network has been run on the same images before."""
         path = self.folder / "proposals.json"
         mark, key = self.folder / "proposals-key.json", json.dumps(self.key(), sort_keys=True)
         if self.reuse and path.is_file() and mark.is_file() and mark.read_text(encoding="utf-8") == key:
             self.logger.info(f"proposals read from {path}; --ignore_cache runs the network again")
-            return read_proposals(str(path), self.data.image_ids)
+            stored = read_proposals(str(path), dict(zip(self.data.image_ids, (entry.size for entry in self.entries))))
+            return list(stored.values())
         entries, found = self.entries, {}
         sizes = [entry.size for entry in entries]
         results = self.results(
@@ -83,57 +90,69 @@ class InstanceFCNTest(TestRun):
         )
         for index, made in results:
             # As codes: the masks of a whole set would not fit into memory.
-            found[index] = ImageProposals(made.codes(), made.boxes, made.scores)
+            found[index] = Segments(made.codes(), made.scores)
         kept = [found[index] for index in range(len(entries))]
         mark.unlink(missing_ok=True)
-        write_proposals(str(path), self.data.image_ids, kept)
+        write_proposals(str(path), zip(self.data.image_ids, kept))
         atomic.write_text(str(mark), key)
         return kept
 
     def run(self) -> Dict[str, float]:
         """Propose, evaluate, draw; returns the scores by name."""
-        found = self.proposals()
-        scores = self.evaluate(found)
+        found, test = self.proposals(), self.config.TEST
+        overlaps = all_overlaps(self.entries, found, test.TOUCHING)
+        recalls = {name: recall(ious, test.AR_COUNTS, definition=test.AR_DEFINITION) for name, ious in overlaps.items()}
+        scores = named_scores(recalls)
         path = self.folder / "scores.json"
-        atomic.write_text(str(path), json.dumps(scores, indent=1) + "\n")
-        page = write_page(
-            self.folder / "pictures", self.pictures(found), "Proposals", f"the best {SHOWN} of each image"
-        )
+        # json has no nan, which is the recall of no objects.
+        numbers = {name: value if math.isfinite(value) else None for name, value in scores.items()}
+        atomic.write_text(str(path), json.dumps(numbers, indent=1) + "\n")
+        self.curves(overlaps[""], recalls[""])
+        note = f"the best {SHOWN} of each image"
+        page = write_page(self.folder / "pictures", self.pictures(found), "Proposals", note)
         lines = "\n".join(f"{name:24} {100 * value:6.2f}" for name, value in scores.items())
         self.logger.info(f"pictures: {page}\naverage recall in percent (also in {path})\n{lines}")
         return scores
 
-    def evaluate(self, found: List[ImageProposals]) -> Dict[str, float]:
-        """Average recall over all objects, and with TEST.TOUCHING over those close to another."""
-        test = self.config.TEST
-        return recall_scores(self.entries, found, test.AR_COUNTS, test.AR_DEFINITION, test.TOUCHING)
+    def curves(self, overlaps: Sequence[np.ndarray], average: Recall) -> None:
+        """Recall over IoU (Fig. 6 and 7 of the paper) as picture and numbers."""
+        test, name = self.config.TEST, Path(self.args.cfg).stem
+        found = {name: recall(overlaps, test.AR_COUNTS, CURVE_THRESHOLDS, test.AR_DEFINITION)}
+        if found[name].objects:
+            write_recall_curves(found, str(self.folder / "recall_curves.png"), {name: average})
+            write_recall_csv(found, str(self.folder / "recall_curves.csv"))
 
-    def pictures(self, found: List[ImageProposals]) -> Iterator[Picture]:
+    def pictures(self, found: List[Segments]) -> Iterator[Picture]:
         """The best proposals beside the ground truth."""
         for entry, proposals in zip(self.entries[: self.picture_count(len(self.entries))], found):
             image, masks = read_image(entry.image), entry.read_masks()
             best = proposals.first(SHOWN)
+            segments = np.moveaxis(coco_mask.decode(list(best.codes)), -1, 0) if len(best.codes) else masks[:0]
+            boxes = mask_boxes(segments)
             left = draw_instances(image, entry.boxes, [self.data.classes[c] for c in entry.classes], masks)
-            right = draw_instances(image, best.boxes, [""] * len(best.boxes), best.masks(), best.scores)
-            yield Picture(Path(entry.image).name, side_by_side(left, right), f"{len(proposals.boxes)} proposals")
+            right = draw_instances(image, boxes, [""] * len(boxes), segments, best.scores)
+            yield Picture(Path(entry.image).name, side_by_side(left, right), f"{len(proposals.codes)} proposals")
 
 
-def recall_scores(
-    entries: Sequence[Entry], found: Sequence[ImageProposals], counts: Sequence[int], definition: str, gap: int = -1
-) -> Dict[str, float]:
-    """Average recall by name, as `AR@100`; with a gap from 0 on also `AR@100 (touching)`, over the objects alone that
-    are so close to another."""
-    overlaps, close = [], []
+def all_overlaps(entries: Sequence[Entry], found: Sequence[Segments], gap: int = -1) -> Dict[str, List[np.ndarray]]:
+    """IoU (m, n) of each image's proposals and objects, by the name "", and with a gap from 0 on also by the name
+    " (touching)" with those objects alone that are so close to another."""
+    overlaps: Dict[str, List[np.ndarray]] = {"": [], " (touching)": []} if gap >= 0 else {"": []}
     for entry, proposals in zip(entries, found):
         masks = entry.read_masks()
-        overlaps.append(mask_overlaps(proposals.codes, [encode_mask(mask) for mask in masks]))
+        iou = mask_overlaps(proposals.codes, [encode_mask(mask) for mask in masks])
+        overlaps[""].append(iou)
         if gap >= 0:
-            close.append(overlaps[-1][:, touching(masks, gap)])
-    sets = {"": overlaps, " (touching)": close} if gap >= 0 else {"": overlaps}
+            overlaps[" (touching)"].append(iou[:, touching(masks, gap)])
+    return overlaps
+
+
+def named_scores(recalls: Mapping[str, Recall]) -> Dict[str, float]:
+    """Average recall by name, as `AR@100`, then those of the other kinds, as `AR@100 (touching)`."""
     return {
         f"AR@{count}{name}": value
-        for name, ious in sets.items()
-        for count, value in zip(counts, recall(ious, counts, definition=definition).average)
+        for name, found in recalls.items()
+        for count, value in zip(found.counts, found.average)
     }
 
 

@@ -87,13 +87,18 @@ class Detector:
 
     def finish(self, sample: Sample, started: Started, on_outputs: Callable[[], None] = lambda: None) -> Proposals:
         """Wait for it, and make proposals in the frame of the image."""
-        maps, results = self._maps(sample, started), self.results
+        maps = self._maps(sample, started)
         on_outputs()
+        return self.propose(maps, sample.size)
+
+    def propose(self, maps: Sequence[ScaleMaps], size: Size) -> Proposals:
+        """The proposals of what the network says about an image of size (h, w) at all scales."""
+        results = self.results
         if self.network.head == DEEPMASK:
-            return slide(maps, sample.size, self.windows, *results)
+            return slide(maps, size, self.windows, *results)
         return instance_proposals(
             maps,
-            sample.size,
+            size,
             results.count,
             results.thresh,
             results.nms,

@@ -1,4 +1,4 @@
-"""Test a trained InstanceFCN: `python experiments/instancefcn/instancefcn_end2end_test.py --cfg experiments/instancefcn/cfgs/<name>.yaml`."""
+"""Test a trained InstanceFCN: `python experiments/instancefcn/instancefcn_end2end_test.py --cfg <yaml>`."""
 
 import sys
 from pathlib import Path
