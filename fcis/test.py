@@ -16,7 +16,7 @@ from fullconv.fcis.symbols.spec import NetworkSpec, TestSpec
 from fullconv.fcis.tester import Detector, Proposer, Sample
 from fullconv.fcis.train_end2end import model_prefix
 from fullconv.lib.core import checkpoint
-from fullconv.lib.evaluation.proposal_recall import Recall, proposal_recall
+from fullconv.lib.evaluation.average_recall import Recall, proposal_recall
 from fullconv.lib.experiment import config as base
 from fullconv.lib.experiment.command_line import TEST, Run, main
 from fullconv.lib.experiment.detection_testing import DetectionTestRun

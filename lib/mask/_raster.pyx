@@ -66,3 +66,34 @@ def fill_polygon(const double[::1] xs, const double[::1] ys, unsigned char[:, ::
                 mask[<Py_ssize_t>ys[i], <Py_ssize_t>xs[i]] = 1
         for y in range(first, last + 1):
             _fill_row(work[y], mask[y])
+
+
+def column_runs(
+    const unsigned char[:, ::1] crop, Py_ssize_t top, Py_ssize_t left, Py_ssize_t height, Py_ssize_t width,
+    unsigned int[::1] counts
+):
+    """How many runs, background first, an image of height x width has down its columns whose only object is `crop` at
+    row `top` and column `left`; their lengths are written to `counts`, which has a place for each pixel of it and 2
+    more.
+    """
+    cdef Py_ssize_t rows = crop.shape[0], columns = crop.shape[1], x, y, at, begin = 0, n = 0
+    cdef unsigned char inside = 0
+    with nogil:
+        for x in range(columns):
+            at = (left + x) * height + top
+            for y in range(rows):
+                if (crop[y, x] != 0) != inside:
+                    counts[n] = <unsigned int>(at + y - begin)
+                    begin = at + y
+                    n += 1
+                    inside = not inside
+            # Where the crop has the height of the image, the run goes on at the top of the next column.
+            if inside and (rows < height or x == columns - 1):
+                counts[n] = <unsigned int>(at + rows - begin)
+                begin = at + rows
+                n += 1
+                inside = 0
+        if begin < height * width:
+            counts[n] = <unsigned int>(height * width - begin)
+            n += 1
+    return n

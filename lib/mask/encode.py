@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from fullconv.lib.mask._raster import column_runs
+
 
 def paste_mask(mask: np.ndarray, box: np.ndarray, height: int, width: int, threshold: float = 0.4) -> np.ndarray:
     """One mask (M, M) at its place in the image.
@@ -36,6 +38,18 @@ def encode_mask(mask: np.ndarray) -> Dict[str, Any]:
     # COCO's runs go down the columns, so pycocotools wants Fortran order.
     code = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
     return {"size": [int(side) for side in code["size"]], "counts": code["counts"].decode("ascii")}
+
+
+def encode_crop(crop: np.ndarray, box: np.ndarray, height: int, width: int) -> Dict[str, Any]:
+    """`encode_mask` of a bool mask that is given inside its box alone, without making the whole of it.
+
+    crop: (y2 - y1 + 1, x2 - x1 + 1), box: x1, y1, x2, y2 inside the image of height x width, ends inclusive.
+    """
+    crop = np.ascontiguousarray(crop, bool).view(np.uint8)
+    counts = np.empty(crop.size + 2, np.uint32)
+    runs = column_runs(crop, int(box[1]), int(box[0]), height, width, counts)
+    code = coco_mask.frPyObjects({"size": [height, width], "counts": counts[:runs]}, height, width)
+    return {"size": [height, width], "counts": code["counts"].decode("ascii")}
 
 
 def encode_masks(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from fullconv.lib.mask.encode import encode_mask, encode_masks, mask_to_polygons, paste_mask
+from fullconv.lib.mask.encode import encode_crop, encode_mask, encode_masks, mask_to_polygons, paste_mask
 from fullconv.lib.mask.polygon import polygons_to_mask, segmentation_to_mask
 
 
@@ -74,3 +74,19 @@ def test_as_many_boxes_as_masks():
     with pytest.raises(ValueError, match="2 and 1"):
         encode_masks(np.ones((1, 21, 21)), np.zeros((2, 4)), 10, 10)
     assert encode_masks(np.zeros((0, 21, 21)), np.zeros((0, 4)), 10, 10) == []
+
+
+def test_crop_is_encoded_like_the_whole_mask():
+    rng = np.random.RandomState(0)
+    for _ in range(500):
+        mask = rng.rand(*rng.randint(1, 8, 2)) < rng.choice([0.2, 0.5, 0.9, 1])
+        if mask.any():
+            ys, xs = np.where(mask)
+            box = xs.min(), ys.min(), xs.max(), ys.max()
+            crop = mask[box[1] : box[3] + 1, box[0] : box[2] + 1]
+            assert encode_crop(crop, box, *mask.shape) == encode_mask(mask)
+
+
+def test_real_crop_is_encoded_like_the_whole_mask(real_masks):
+    for mask, (x1, y1, x2, y2) in real_masks[:50]:
+        assert encode_crop(mask[y1 : y2 + 1, x1 : x2 + 1], (x1, y1, x2, y2), *mask.shape) == encode_mask(mask)
