@@ -98,14 +98,14 @@ class InstanceFCNDemo(demo.Demo):
 
     def _maps(self, image: np.ndarray, maps: Sequence[ScaleMaps], best: Proposals, name: str) -> Iterator[Picture]:
         stem = Path(name).stem
-        shown = [over(image, _inside(sigmoid(scale.objectness), scale.size)) for scale in maps]
+        shown = [over(image, sigmoid(scale.objectness)) for scale in maps]
         captions = [f"short side {min(scale.size)}" for scale in maps]
         yield Picture(f"{stem}-objectness", tiles([with_caption(*pair) for pair in zip(shown, captions)]), "objectness")
         if self.network.head == DEEPMASK or not len(best):
             return
         # At the scale of the best proposal, which is where it can be seen.
         scale, _, _ = best.windows[0]
-        scores = [over(image, _inside(sigmoid(one), maps[scale].size)) for one in maps[scale].score_maps]
+        scores = [over(image, sigmoid(one)) for one in maps[scale].score_maps]
         note = f"score maps of the {self.network.group} x {self.network.group} relative positions, {captions[scale]}"
         yield Picture(f"{stem}-scores", tiles(scores, self.network.group), note)
         windows = best.windows[best.windows[:, 0] == scale, 1:][:ASSEMBLED]
@@ -130,11 +130,6 @@ class InstanceFCNDemo(demo.Demo):
             content = {"images": self.files, "categories": categories, "annotations": self.found}
             atomic.write_text(self.args.json, json.dumps(content) + "\n")
             yield f"{len(self.found)} proposals in {self.args.json}"
-
-
-def _inside(values: np.ndarray, size: Tuple[int, int], stride: int = 8) -> np.ndarray:
-    """The part of a map that shows the image."""
-    return values[: -(-size[0] // stride), : -(-size[1] // stride)]
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:

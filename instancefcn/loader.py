@@ -136,7 +136,10 @@ class ImageSource(_Source):
         chosen = Drawn(*(values[learned] for values in drawn))
         windows[: len(learned), 0], windows[: len(learned), 1:] = 0, chosen.centres
         masks[: len(learned)] = self._masks(shown, chosen)
-        return {"data": shown.data, "labels": labels[None].astype(np.float32), "windows": windows, "masks": masks}
+        # Where the input is padded further than the cells reach, there are no windows.
+        everywhere = np.full((1, *(side // spec.stride for side in shown.data.shape[1:])), NOTHING, np.float32)
+        everywhere[0, : labels.shape[0], : labels.shape[1]] = labels
+        return {"data": shown.data, "labels": everywhere, "windows": windows, "masks": masks}
 
     def largest_shapes(self, images: int) -> Dict[str, Tuple[int, ...]]:
         """Input shapes the training executors are bound at first: the largest image."""

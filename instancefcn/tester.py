@@ -110,8 +110,13 @@ class Detector:
 
     def _maps(self, sample: Sample, started: Started) -> List[ScaleMaps]:
         outputs = [self.predictor.finish(arrays) for arrays in started]
-        sizes = [size for _, size in sample.inputs]
-        return [ScaleMaps(out["scores"][0], out["objectness"][0, 0], size) for out, size in zip(outputs, sizes)]
+        made = []
+        for out, (_, size) in zip(outputs, sample.inputs):
+            # Windows around the padding are none; the baseline has one more than cells, around the far corner.
+            rows, columns = (-(-side // self.windows.stride) + (self.border > 0) for side in size)
+            scores, objectness = out["scores"][0, :, :rows, :columns], out["objectness"][0, 0, :rows, :columns]
+            made.append(ScaleMaps(scores, objectness, size))
+        return made
 
     def _bordered(self, data: np.ndarray) -> np.ndarray:
         if not self.border:
