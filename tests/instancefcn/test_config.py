@@ -57,7 +57,7 @@ def test_cocos_scales_are_factors(cfgs):
         ("TRAIN.snapshot", 3000, "the last updates would leave no checkpoint"),
         ("TEST.AR_DEFINITION", "voc", "must be one of 'coco', 'best', 'cover'"),
         ("TEST.NMS", 0, "TEST.NMS is 0.0; it must be above 0"),
-        ("CLASSIFIER.SHARES", "[1]", "CLASSIFIER.SHARES is [1]; it takes 3 numbers"),
+        ("CLASSIFIER.SHARES", "[1]", "CLASSIFIER.SHARES is [1.0]; it takes 3 numbers"),
         ("CLASSIFIER.VOTING", "both", "must be one of 'gpu', 'cpu', ''"),
         ("CLASSIFIER.ROIS", 0, "CLASSIFIER.ROIS is 0; it must be at least 1"),
     ],

@@ -38,7 +38,9 @@ def test_windows_and_masks_belong_together(slim, shapes):
     """The target of a window is what its labels say: objects in the middle of it."""
     config = slim(SCALES=[225], TRAIN__FLIP=False)
     made = batch(config, shapes.entries(), range(4))
-    assert made["data"].shape[0] == 4 and made["labels"].shape[1:] == tuple(s // 8 for s in made["data"].shape[2:])[:0] + (
+    assert made["data"].shape[0] == 4 and made["labels"].shape[1:] == tuple(s // 8 for s in made["data"].shape[2:])[
+        :0
+    ] + (
         1,
         made["data"].shape[2] // 8,
         made["data"].shape[3] // 8,
@@ -67,8 +69,9 @@ def test_all_windows_may_have_masks(slim, shapes):
 def test_crops_show_what_whole_images_do(slim, shapes):
     """Crops of one seed have the windows that whole images have, in their middle."""
     changes = {"SCALES": [225], "TRAIN__FLIP": False, "TRAIN__WINDOWS": 8}
-    whole, crops = batch(slim(**changes), shapes.entries(), [1]), batch(
-        slim(**changes, TRAIN__INPUT="crop", TRAIN__CROP_SIDE=160), shapes.entries(), [1]
+    whole, crops = (
+        batch(slim(**changes), shapes.entries(), [1]),
+        batch(slim(**changes, TRAIN__INPUT="crop", TRAIN__CROP_SIDE=160), shapes.entries(), [1]),
     )
     assert crops["data"].shape == (8, 3, 160, 160) and crops["labels"].shape == (1, 8, 20, 20)
     centres = np.argwhere(whole["labels"][0, 0] != NOTHING)
