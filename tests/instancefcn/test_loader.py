@@ -38,13 +38,8 @@ def test_windows_and_masks_belong_together(slim, shapes):
     """The target of a window is what its labels say: objects in the middle of it."""
     config = slim(SCALES=[225], TRAIN__FLIP=False)
     made = batch(config, shapes.entries(), range(4))
-    assert made["data"].shape[0] == 4 and made["labels"].shape[1:] == tuple(s // 8 for s in made["data"].shape[2:])[
-        :0
-    ] + (
-        1,
-        made["data"].shape[2] // 8,
-        made["data"].shape[3] // 8,
-    )
+    height, width = made["data"].shape[2:]
+    assert len(made["data"]) == 4 and made["labels"].shape == (4, 1, height // 8, width // 8)
     windows = made["windows"].reshape(-1, 3).astype(int)
     real = windows[:, 0] != NOTHING
     assert real.any(), "some of four pictures have an object of this size"

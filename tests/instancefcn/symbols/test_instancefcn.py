@@ -49,7 +49,7 @@ def test_the_baseline_slides_as_it_sees_crops(cfgs):
     """Without normalisation, which looks at all of an image, every place of an image gets what a crop there gets."""
     config = instancefcn_config.load(
         str(cfgs / "voc_deepmask_crop224.yaml"),
-        {"network.WIDTH": 0.0625, "network.HIDDEN": 8, "network.DEEPMASK": "[4, 8, 8, 16]"},
+        {"network.WIDTH": 0.0625, "network.HIDDEN": 8, "network.DEEPMASK": [4, 8, 8, 16]},
     )
     spec = assembly.network_spec(config)
     symbol, rng = test_symbol(spec), np.random.RandomState(0)
