@@ -7,7 +7,7 @@ the window of a cell is centred at the cell's centre.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Optional, Sequence, Tuple
+from typing import Iterable, NamedTuple, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -102,7 +102,7 @@ def _thin(labels: np.ndarray, label: int, most: int, rng: np.random.RandomState)
 
 
 def object_shares(
-    masks: np.ndarray, size: Size, shape: Size, stride: int = 8, wanted: Optional[Sequence[int]] = None
+    masks: np.ndarray, size: Size, shape: Size, stride: int = 8, wanted: Optional[Iterable[int]] = None
 ) -> np.ndarray:
     """(n, H, W) float32: which share of a cell's pixels is the object's; pixels beyond the image are not.
 

@@ -145,9 +145,9 @@ def _checked(record: Any, sizes: Mapping[Any, Tuple[int, int]]) -> Tuple[Any, Co
     except RLEError as error:
         raise ValueError(f"mask of image {key!r}: {error}; proposals are for images in their original size") from error
     size, counts = [height, width], code["counts"]
-    if isinstance(counts, str):
-        return key, {"size": size, "counts": counts}, float(score)
-    return key, rle_api.frPyObjects({"size": size, "counts": runs.tolist()}, height, width), float(score)
+    if not isinstance(counts, str):
+        counts = rle_api.frPyObjects({"size": size, "counts": runs.tolist()}, height, width)["counts"].decode("ascii")
+    return key, {"size": size, "counts": counts}, float(score)
 
 
 def file_recall(

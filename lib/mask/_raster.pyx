@@ -73,8 +73,8 @@ def column_runs(
     unsigned int[::1] counts
 ):
     """How many runs, background first, an image of height x width has down its columns whose only object is `crop` at
-    row `top` and column `left`; their lengths are written to `counts`, which has a place for each pixel of it and 2
-    more.
+    row `top` and column `left`; their lengths are written to `counts`, which has two places for each pixel of `crop`
+    (each may be a run, with one before it) and one more.
     """
     cdef Py_ssize_t rows = crop.shape[0], columns = crop.shape[1], x, y, at, begin = 0, n = 0
     cdef unsigned char inside = 0

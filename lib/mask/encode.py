@@ -46,7 +46,7 @@ def encode_crop(crop: np.ndarray, box: np.ndarray, height: int, width: int) -> D
     crop: (y2 - y1 + 1, x2 - x1 + 1), box: x1, y1, x2, y2 inside the image of height x width, ends inclusive.
     """
     crop = np.ascontiguousarray(crop, bool).view(np.uint8)
-    counts = np.empty(crop.size + 2, np.uint32)
+    counts = np.empty(2 * crop.size + 1, np.uint32)
     runs = column_runs(crop, int(box[1]), int(box[0]), height, width, counts)
     code = coco_mask.frPyObjects({"size": [height, width], "counts": counts[:runs]}, height, width)
     return {"size": [height, width], "counts": code["counts"].decode("ascii")}

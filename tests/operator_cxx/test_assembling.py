@@ -95,6 +95,18 @@ def test_dense_is_the_list_of_all_windows(rule: str, c_call: Callable) -> None:
         np.testing.assert_array_equal(a, b)
 
 
+def test_batch_equals_singles(c_call: Callable) -> None:
+    maps = np.random.RandomState(1).randn(3, 25, 6, 7).astype(F)
+    windows, grad = dense_windows(3, 6, 7), np.random.RandomState(2).randn(126, 21, 21).astype(F)
+    together = ours(Case(maps, windows, 5, 21, "centre"), grad, c_call)
+    for i in range(3):
+        rows = windows[:, 0] == i
+        single = Case(maps[i : i + 1].copy(), windows[rows] * [0, 1, 1], 5, 21, "centre")
+        expected = [array[rows] for array in together[:2]] + [together[2][i : i + 1]]
+        for a, b in zip(ours(single, grad[rows].copy(), c_call), expected):
+            np.testing.assert_array_equal(a, b)
+
+
 def test_unusable_windows_are_padding(c_call: Callable) -> None:
     bad = [[-1, 3, 3], [2, 3, 3], [np.nan, 3, 3], [0, np.nan, 3], [0, 3, np.inf], [0, -1e30, 3], [1e30, 3, 3]]
     case = Case(np.ones((2, 9, 8, 8), F), np.array(bad, F), 3, 5, "centre")
