@@ -197,25 +197,37 @@ METHOD = Method(
 )
 """What the scripts need to know."""
 
+OF_PROPOSALS = (
+    "SCALES",
+    "SCALE_FACTORS",
+    "MAX_SIZE",
+    *(f"network.{key}" for key in ("pretrained", "IMAGE_STRIDE", "FEATURE", "HIDDEN", "HEAD", "GROUP", "WINDOW")),
+    *("network.CELL_RULE", "network.DEEPMASK"),
+    *(f"TRAIN.{key}" for key in _train() if key not in ("momentum", "wd", "optimizer", "FLIP", "seed")),
+)
+"""Keys that say how proposals are made, which to the classifier are a file."""
+
 CLASSIFIER_METHOD = replace(
     METHOD,
     name="InstanceFCN's classifier",
     options=(Option("ignore_cache", "test again even if detections are on disk", part=TEST),),
     immaterial=(
+        *OF_PROPOSALS,
         "output_path",
         "default.*",
         "dataset.root_path",
         "dataset.dataset_path",
         "dataset.test_image_set",
-        # What proposals were made of: they are a file to it.
-        "network.*",
-        "SCALES",
-        "MAX_SIZE",
-        "TRAIN.[!FmowP]*",
         "TEST.*",
         "CLASSIFIER.max_iter",
         "CLASSIFIER.test_*",
         "CLASSIFIER.NMS",
+        "CLASSIFIER.VOTING",
+        "CLASSIFIER.MERGE_THRESH",
+        "CLASSIFIER.BINARY_THRESH",
+        "CLASSIFIER.MASK_SIZE",
+        "CLASSIFIER.max_per_image",
+        "CLASSIFIER.thresh",
     ),
 )
 """The same for the second step's scripts."""

@@ -69,9 +69,15 @@ def scene(entry: Entry, spec: InputSpec, rng: np.random.RandomState) -> Scene:
     return Scene(prepare(read_entry_image(entry), spec, size, flipped), size, masks, ends)
 
 
+def map_size(shown: Scene, stride: int) -> Size:
+    """(height, width) of the map of cells of `stride` pixels that covers the image."""
+    height, width = padded(shown.size, stride)
+    return height // stride, width // stride
+
+
 def draw_windows(shown: Scene, spec: TargetSpec, rng: np.random.RandomState) -> Tuple[np.ndarray, Drawn]:
     """The label of every place of the map (h, w), NOTHING where none was drawn, and those that were drawn in order."""
-    shape = tuple(side // spec.stride for side in padded(shown.size, spec.stride))
+    shape = map_size(shown, spec.stride)
     labels, objects = assign(shown.boxes, np.zeros(len(shown.boxes), bool), shape, spec.rule, spec.stride)
     labels = sample(labels, spec.rule, rng)
     centres = np.argwhere(labels != NOTHING)
@@ -107,7 +113,7 @@ class _Source(SampleSource):
     def _masks(self, shown: Scene, drawn: Drawn) -> np.ndarray:
         """(P, m, m) of drawn windows: 1 object, 0 background, NOTHING outside of the map."""
         spec = self.target_spec
-        shape = tuple(side // spec.stride for side in padded(shown.size, spec.stride))
+        shape = map_size(shown, spec.stride)
         wanted = np.unique(drawn.objects[drawn.labels == 1])
         shares = object_shares(shown.masks, shown.size, shape, spec.stride, wanted)
         # A window around no object is compared with an empty mask: an object more, of which nothing is seen.
@@ -176,9 +182,8 @@ class CropSource(_Source):
         for crop, centre in zip(data, drawn.centres):
             _cut(shown.data, centre - middle, self.target_spec.stride, crop)
         labels = np.full((count, *self._map), NOTHING, np.float32)
-        labels[(np.arange(len(drawn.labels)), *(() if self.deepmask else (middle, middle)))] = (
-            drawn.labels[:, None, None] if self.deepmask else drawn.labels
-        )
+        place = 0 if self.deepmask else middle
+        labels[: len(drawn.labels), place, place] = drawn.labels
         found = self._crop_masks(shown, drawn) if self.deepmask else self._masks(shown, drawn)
         masks = np.full((count, *found.shape[1:]), NOTHING, np.float32)
         masks[learned] = found[learned]
@@ -194,14 +199,15 @@ class CropSource(_Source):
         return self.side // self.target_spec.stride // 2
 
     @property
-    def _map(self) -> Tuple[int, int]:
-        return (1, 1) if self.deepmask else (self.side // self.target_spec.stride,) * 2
+    def _map(self) -> Size:
+        side = 1 if self.deepmask else self.side // self.target_spec.stride
+        return side, side
 
     def _crop_masks(self, shown: Scene, drawn: Drawn) -> np.ndarray:
         """(P, M, M) of the baseline: the object in the whole crop; there is nothing outside of the image."""
         step, stride = self.side // self.deepmask, self.target_spec.stride
         masks = np.zeros((len(drawn.labels), self.deepmask, self.deepmask), np.float32)
-        shape = tuple(side // step for side in padded(shown.size, step))
+        shape = map_size(shown, step)
         shares = object_shares(shown.masks, shown.size, shape, step, np.unique(drawn.objects[drawn.labels == 1]))
         for mask, centre, label, number in zip(masks, drawn.centres, drawn.labels, drawn.objects):
             if label == 1:
@@ -211,7 +217,7 @@ class CropSource(_Source):
     def largest_shapes(self, images: int) -> Dict[str, Tuple[int, ...]]:
         """Input shapes, which are those of every batch."""
         count, side = self.images, self.deepmask or self.target_spec.window
-        shapes = {
+        shapes: Dict[str, Tuple[int, ...]] = {
             "data": (images * count, 3, self.side, self.side),
             "labels": (images, count, *self._map),
             "masks": (images, count, side, side),

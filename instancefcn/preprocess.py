@@ -48,7 +48,7 @@ def padded(size: Size, stride: int) -> Size:
 def prepare(image: np.ndarray, spec: InputSpec, size: Size, flipped: bool = False) -> np.ndarray:
     """A BGR image (h, w, 3) uint8 as input (3, H, W) float32, blue, green, red less their means: resized to `size`,
     mirrored, padded with zeros, which are the mean colour, at its ends."""
-    pixels = image.astype(np.float32)
+    pixels: np.ndarray = image.astype(np.float32)
     if image.shape[:2] != size:
         pixels = cv2.resize(pixels, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
     pixels = (pixels[:, ::-1] if flipped else pixels) - np.array(spec.means, np.float32)

@@ -40,7 +40,8 @@ def slide(
     """
     scores = sigmoid(np.concatenate([scale.objectness.ravel() for scale in scales]).astype(np.float64))
     order = np.argsort(-scores, kind="stable")[: len(scores) - int(np.isnan(scores).sum())]
-    places, kept, boxes = _places(scales), [], np.empty((count, 4))
+    places, boxes = _places(scales), np.empty((count, 4))
+    kept: List[int] = []
     segments: List[Segment] = []
     for number in order[: candidates or None]:
         if len(kept) == count:

@@ -18,11 +18,13 @@ Shapes = Mapping[str, Tuple[int, ...]]
 
 class Start(NamedTuple):
     """path: a `.caffemodel` or one of our `.params` files; "" starts from nothing. new: names of the layers that an
-    ImageNet model does not have. outputs: those of them that give results."""
+    ImageNet model does not have. outputs: those of them that give results. twins: new layer -> the layer of the file
+    that it starts as where the file has none of its name."""
 
     path: str = ""
     new: Sequence[str] = ()
     outputs: Sequence[str] = ()
+    twins: Mapping[str, str] = {}
 
 
 def start_weights(
@@ -72,5 +74,10 @@ def pretrained(shapes: Shapes, start: Start) -> Arrays:
     body = {name: shape for name, shape in shapes.items() if name not in heads}
     # Unexpected are the classifier of an ImageNet model, and heads, which are taken below.
     args, _ = match_params(body, found, {}, allow_unexpected=True, source=start.path)
-    args.update({name: found[name] for name, shape in heads.items() if name in found and found[name].shape == shape})
+    for name, shape in heads.items():
+        layer, part = layer_of(name), name.rsplit("_", 1)[1]
+        for source in (name, f"{start.twins.get(layer, layer)}_{part}"):
+            if source in found and found[source].shape == shape:
+                args[name] = found[source]
+                break
     return {name: mx.nd.array(array, dtype="float32") for name, array in args.items()}

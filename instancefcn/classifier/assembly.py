@@ -62,5 +62,6 @@ def result_spec(config: EasyDict) -> ResultSpec:
 
 def start(config: EasyDict) -> Start:
     """What training starts from."""
-    masked = ("fc6_mask", "fc7_mask")
-    return Start(config.CLASSIFIER.pretrained, (*NEW_LAYERS, *masked), NEW_LAYERS)
+    # Both paths start as the same classifier of ImageNet.
+    twins = {"fc6_mask": "fc6", "fc7_mask": "fc7"}
+    return Start(config.CLASSIFIER.pretrained, (*NEW_LAYERS, *twins), NEW_LAYERS, twins)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Tuple
+from typing import NamedTuple
 
 import mxnet as mx
 
@@ -54,7 +54,7 @@ def convolution(
     data: mx.sym.Symbol, name: str, channels: int, kernel: int, pad: bool = True, dilation: int = 1
 ) -> mx.sym.Symbol:
     """A convolution that keeps the size of its map, or with `pad` False sees whole neighbourhoods only."""
-    around: Tuple[int, int] = (kernel // 2,) * 2 if pad else (0, 0)  # type: ignore[assignment]
+    side = kernel // 2 if pad else 0
     return mx.sym.Convolution(
-        data, name=name, num_filter=channels, kernel=(kernel, kernel), pad=around, dilate=(dilation, dilation)
+        data, name=name, num_filter=channels, kernel=(kernel, kernel), pad=(side, side), dilate=(dilation, dilation)
     )
