@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, List, Mapping, NamedTuple, Sequence, Tuple
+from typing import Callable, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -23,10 +23,10 @@ Started = List[List[mx.nd.NDArray]]
 
 
 class ResultSpec(NamedTuple):
-    """From maps to proposals. count: kept of an image. thresh: probability from which a pixel is the object's. nms: IoU
+    """From maps to proposals. most: kept of an image. thresh: probability from which a pixel is the object's. nms: IoU
     of boxes. candidates: windows that are looked at, best first; 0 looks at all."""
 
-    count: int = 1000
+    most: int = 1000
     thresh: float = 0.5
     nms: float = 0.8
     candidates: int = 0
@@ -66,7 +66,7 @@ class Detector:
         # The baseline's crops reach beyond the image by half of themselves, as DeepMask's do.
         self.border = self.windows.size * self.windows.cell // 2 if network.head == DEEPMASK else 0
         height, width = (side + 2 * self.border for side in padded(largest, max(self.windows.stride, images.stride)))
-        shapes = {"data": (1, 3, height, width)}
+        shapes: Dict[str, Tuple[int, ...]] = {"data": (1, 3, height, width)}
         symbol = test_symbol(network)
         matched = match_params(expected_shapes(symbol, **shapes), *params, source=source)
         self.predictor = Predictor(symbol, ctx, shapes, *matched, executor_limit=SIZES_BOUND)
@@ -99,7 +99,7 @@ class Detector:
         return instance_proposals(
             maps,
             size,
-            results.count,
+            results.most,
             results.thresh,
             results.nms,
             self.network.window,

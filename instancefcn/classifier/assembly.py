@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Union
+
 from easydict import EasyDict
 
 from fullconv.instancefcn.assembly import COARSE, FINE
@@ -12,13 +14,14 @@ from fullconv.instancefcn.classifier.tester import ResultSpec
 from fullconv.instancefcn.preprocess import InputSpec
 from fullconv.instancefcn.weights import Start
 from fullconv.lib.network.norm import norm_of
-from fullconv.lib.network.resnet_spec import resnet_spec
-from fullconv.lib.network.vgg import vgg16_spec
+from fullconv.lib.network.resnet_spec import ResNetSpec, resnet_spec
+from fullconv.lib.network.vgg import VGG16Spec, vgg16_spec
 
 
 def classifier_spec(config: EasyDict, classes: int) -> ClassifierSpec:
     """The network for so many classes, background included."""
     given, vgg = config.CLASSIFIER, config.symbol == VGG
+    body: Union[VGG16Spec, ResNetSpec]
     if vgg:
         body = vgg16_spec("vgg16" if given.STRIDE == 16 else "vgg16_stride8", width=config.network.WIDTH)
     else:

@@ -97,14 +97,17 @@ def test_what_a_run_leaves_behind(finished):
         assert (tested / name).is_file()
 
 
-def test_proposals_on_disk_are_taken_and_those_of_another_network_are_not(monkeypatch, folder, finished, caplog):
-    out, _ = finished
-    run(monkeypatch, [run_test], words(folder, out))
-    assert "proposals read from" in caplog.text
-    caplog.clear()
-    run(monkeypatch, [run_test], words(folder, out, TEST__PROPOSALS="5"))
-    assert "proposals read from" not in caplog.text
-    records = json.loads((out / CFG.stem / "val2" / "proposals.json").read_text())
+def test_proposals_on_disk_are_taken_and_those_of_another_network_are_not(monkeypatch, folder, finished):
+    tested = finished[0] / CFG.stem / "val2"
+
+    def read_from_disk():
+        return sum(path.read_text().count("proposals read from") for path in tested.glob("*.log"))
+
+    run(monkeypatch, [run_test], words(folder, finished[0]))
+    assert read_from_disk() == 1
+    run(monkeypatch, [run_test], words(folder, finished[0], TEST__PROPOSALS="5"))
+    assert read_from_disk() == 1
+    records = json.loads((tested / "proposals.json").read_text())
     assert 0 < len(records) <= 10, "five of each of two images"
 
 
