@@ -6,7 +6,8 @@ from typing import Iterable, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from fullconv.lib.dataset.image import ImageError, read_image, resize_image, resize_scale, to_tensor
+from fullconv.lib.dataset.entry_image import read_entry_image
+from fullconv.lib.dataset.image import ImageError, resize_image, resize_scale, to_tensor
 from fullconv.lib.structures.entry import Entry
 
 # 5 become 3, one window of the pooling; 4 become 2, which is none.
@@ -50,12 +51,7 @@ def load_input(
 
     Raises ImageError, and ValueError when the file is not as large as the annotation says.
     """
-    image = read_image(entry.image)
-    if image.shape[:2] != entry.size:
-        raise ValueError(
-            f"{entry.image}: the file is {image.shape[1]}x{image.shape[0]} but the annotation says "
-            f"{entry.width}x{entry.height}; annotate the file that is there, or restore the original image"
-        )
+    image = read_entry_image(entry)
     if entry.flipped:
         image = image[:, ::-1]
     # No draw for a single scale: the numbers that follow stay those of the published settings.

@@ -21,22 +21,11 @@ from fullconv.fcn import solver
 from fullconv.fcn.symbols import FCN, build, initial_params, network_of
 from fullconv.lib.convert import caffe, surgery
 from fullconv.lib.convert.errors import ConvertError
+from fullconv.lib.convert.named_params import read_weights
 from fullconv.lib.core import checkpoint
 from fullconv.lib.network.caffe.layer import without
 
 Params = Dict[str, np.ndarray]
-
-
-def read_weights(path: str) -> Params:
-    """Arrays by parameter name from a `.caffemodel` or one of our `.params` files.
-
-    Raises:
-        FileNotFoundError, ConvertError, CheckpointError: absent, damaged or of another kind.
-    """
-    if not path.endswith(".params"):
-        return caffe.load_params(path)
-    arrays = checkpoint.read_arrays(path)
-    return {name.split(":", 1)[-1]: array.asnumpy() for name, array in arrays.items()}
 
 
 def load_exactly(name: str, path: str) -> Tuple[FCN, Params]:

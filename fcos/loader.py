@@ -7,15 +7,16 @@ from typing import Callable, Dict, List, Sequence, Tuple
 
 import numpy as np
 
-from fullconv.fcos.preprocess import InputSpec, check_sizes, draw, prepare, read_entry_image, resized_size
+from fullconv.fcos.preprocess import InputSpec, check_sizes, draw, prepare, resized_size
 from fullconv.fcos.symbols.spec import LossSpec
 from fullconv.fcos.targets import FILLS, Positives, ground_truth, padded_count, positives
 from fullconv.lib.core.loader import Batch, Sample, SampleSource
 from fullconv.lib.core.sampler import BatchPlan, sample_seed
+from fullconv.lib.dataset.entry_image import read_entry_image
 from fullconv.lib.structures.entry import Entry
 
 Order = Callable[[int, int], Sequence[int]]
-"""order(start, number): indices at those positions of the endless order (`fcos.sampling`)."""
+"""order(start, number): indices at those positions of the endless order (`lib.core.endless_order`)."""
 
 KEPT_COUNTS = 4096
 """Counts of images that are kept: those of the updates that threads work on."""

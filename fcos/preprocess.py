@@ -7,7 +7,7 @@ from typing import Iterable, NamedTuple, Sequence, Tuple
 import numpy as np
 from PIL import Image
 
-from fullconv.lib.dataset.image import ImageError, read_image
+from fullconv.lib.dataset.image import ImageError
 from fullconv.lib.structures.entry import Entry
 
 Size = Tuple[int, int]
@@ -101,17 +101,6 @@ def prepare(image: np.ndarray, spec: InputSpec, size: Size, flipped: bool = Fals
     tensor = np.zeros((3, *padded(size, spec.divisor)), np.float32)
     tensor[:, : size[0], : size[1]] = pixels.transpose(2, 0, 1)
     return tensor
-
-
-def read_entry_image(entry: Entry) -> np.ndarray:
-    """The image (h, w, 3) uint8 BGR. Raises ImageError, and ValueError when it is not as large as the entry says."""
-    image = read_image(entry.image)
-    if image.shape[:2] != entry.size:
-        raise ValueError(
-            f"{entry.image}: the file is {image.shape[1]}x{image.shape[0]} but the annotation says "
-            f"{entry.width}x{entry.height}; annotate the file that is there, or restore the original image"
-        )
-    return image
 
 
 def check_size(size: Sequence[int], spec: InputSpec, name: str) -> None:

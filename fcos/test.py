@@ -8,10 +8,11 @@ from fullconv.fcos import assembly
 from fullconv.fcos.config import METHOD
 from fullconv.fcos.data import test_set
 from fullconv.fcos.model import load_detectors
-from fullconv.fcos.preprocess import check_sizes, read_entry_image
+from fullconv.fcos.preprocess import check_sizes
 from fullconv.fcos.tester import Detector, Sample, views
 from fullconv.fcos.train_end2end import model_prefix
 from fullconv.fcos.weights import weight_path
+from fullconv.lib.dataset.entry_image import read_entry_image
 from fullconv.lib.experiment import config as base
 from fullconv.lib.experiment.command_line import TEST, Run, main
 from fullconv.lib.experiment.detection_testing import DetectionTestRun

@@ -10,10 +10,10 @@ from fullconv.fcos.config import METHOD
 from fullconv.fcos.data import training_entries, training_set
 from fullconv.fcos.loader import TrainSource
 from fullconv.fcos.metric import OUTPUT_NAMES, fcos_metrics
-from fullconv.fcos.sampling import endless_order
 from fullconv.fcos.symbols.fcos import train_symbol
 from fullconv.fcos.targets import FILLS
 from fullconv.fcos.weights import CLASS_UNITS, start_weights
+from fullconv.lib.core.endless_order import endless_order
 from fullconv.lib.core.loader import EpochLoader
 from fullconv.lib.core.sampler import EndlessSampler, Share, update_size
 from fullconv.lib.core.trainer import Trainer

@@ -41,7 +41,7 @@ class WindowRule(NamedTuple):
     tolerance: float = 1.5**0.5
     negative_shift: float = 32.0
     negative_scale: float = 2.0
-    count: int = 256
+    count: int = 256  # type: ignore[assignment]  # a tuple's method of this name is not used
     positive_share: float = 0.5
     fill: str = "rpn"
 

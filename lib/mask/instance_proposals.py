@@ -56,8 +56,8 @@ class Proposals:
 
     def first(self, count: int) -> Proposals:
         """The best `count`."""
-        fields = (self.windows, self.boxes, self.scores, self.crops, self.grids)
-        return Proposals(*(field[:count] for field in fields), self.size)
+        windows, boxes, scores = self.windows[:count], self.boxes[:count], self.scores[:count]
+        return Proposals(windows, boxes, scores, self.crops[:count], self.grids[:count], self.size)
 
     def mask(self, i: int) -> np.ndarray:
         """Mask i (height, width) bool in the image."""
@@ -143,7 +143,8 @@ def _check(scales: Sequence[ScaleMaps], image: Size, count: int, threshold: floa
 @lru_cache(maxsize=None)
 def _library() -> ctypes.CDLL:
     library, pointer, number = c_library(), ctypes.c_void_p, ctypes.c_int
-    pyramid, long, real, double = [*[pointer] * 3, *[number] * 7], ctypes.c_int64, ctypes.c_float, ctypes.c_double
+    long, real, double = ctypes.c_int64, ctypes.c_float, ctypes.c_double
+    pyramid: List[Any] = [*[pointer] * 3, *[number] * 7]
     suppress, paste = library.fullconv_instance_boxes_cpu, library.fullconv_instance_masks_cpu
     suppress.argtypes = [*pyramid, pointer, long, real, double, long, *[pointer] * 3]
     paste.argtypes = [*pyramid, *[pointer] * 3, long, real, *[pointer] * 2]

@@ -30,9 +30,10 @@ def _group(group: list[Found]) -> list[str]:
         boxes = {"DATA": {"dataset": first.dataset, "dataset_path": first.path}, "DATASETS": sets}
         fcos = f"FCOS: {_yaml({**boxes, 'MODEL': {'FCOS': {'NUM_CLASSES': 0}}})}"
         if first.options.get("masks") is False:
-            return [f"{first.path}: for detection without masks; FCIS learns from masks", fcos]
-        lines["NUM_CLASSES"] = 0  # as many as the data has
-        return [f"FCIS: {_yaml({'dataset': lines})}", fcos]
+            return [f"{first.path}: for detection without masks; FCIS and InstanceFCN learn from masks", fcos]
+        # FCIS has as many classes as the data; InstanceFCN knows objects only.
+        fcis = f"FCIS: {_yaml({'dataset': {**lines, 'NUM_CLASSES': 0}})}"
+        return [fcis, fcos, f"InstanceFCN: {_yaml({'dataset': lines})}"]
     options = {key: value for key, value in first.options.items() if value}
     if "void" in options:
         options["void"] = ",".join(str(label) for label in options["void"])

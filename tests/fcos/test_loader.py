@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from fullconv.fcos.loader import TrainSource
-from fullconv.fcos.preprocess import Drawn, InputSpec, draw, prepare, read_entry_image, resized_boxes, resized_size
-from fullconv.fcos.sampling import endless_order, filled, orientation
+from fullconv.fcos.preprocess import Drawn, InputSpec, draw, prepare, resized_boxes, resized_size
 from fullconv.fcos.symbols.spec import LossSpec
 from fullconv.fcos.targets import ground_truth, positives
+from fullconv.lib.core.endless_order import endless_order, filled, orientation
 from fullconv.lib.core.sampler import EndlessSampler, Share
+from fullconv.lib.dataset.entry_image import read_entry_image
 from fullconv.lib.dataset.image import ImageError
 from fullconv.lib.structures.entry import Entry
 

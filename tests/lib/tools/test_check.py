@@ -171,7 +171,7 @@ def test_boxes_alone_are_for_detection_without_masks(tmp_path, capsys):
     assert main([str(tmp_path), "--root_path", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert "none of the 3 annotations has a segmentation" in printed and "FCIS: dataset" not in printed
-    assert "for detection without masks; FCIS learns from masks" in printed and "3  cat" in printed
+    assert "for detection without masks; FCIS and InstanceFCN learn from masks" in printed and "3  cat" in printed
 
 
 def boxes_of_voc(root):

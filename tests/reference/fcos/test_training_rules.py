@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from fullconv.fcos import assembly, config
-from fullconv.fcos.sampling import grouped_batches
 from fullconv.fcos.symbols.fcos import test_symbol as network_symbol
 from fullconv.lib.convert.state_dict import ours
+from fullconv.lib.core.endless_order import grouped_batches
 from fullconv.lib.core.matching import expected_shapes
 from fullconv.lib.core.optimizer.multipliers import lr_multipliers
 

@@ -1,4 +1,4 @@
-"""The endless order of the training images: batches of one orientation (the original's samplers)."""
+"""An endless order of training images, in batches of one orientation (the samplers of FCOS's original)."""
 
 from __future__ import annotations
 

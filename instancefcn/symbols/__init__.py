@@ -1,0 +1,1 @@
+"""InstanceFCN networks, and the baseline that the paper compares them with."""
