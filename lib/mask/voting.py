@@ -109,15 +109,7 @@ def mask_voting(
     """
     if rule not in _RULES:
         raise ValueError(f"mask_voting rule {rule!r} is neither 'gpu' nor 'cpu'")
-    if max_per_image < 1 or im_width < 1 or im_height < 1:
-        raise ValueError(
-            f"mask_voting needs max_per_image and image sides >= 1, got {max_per_image} and {im_width} x {im_height}"
-        )
-    if im_width * im_height > max_pixels():
-        raise ValueError(
-            f"mask_voting on {im_width} x {im_height} pixels, more than the limit of {max_pixels()}, would fill the "
-            "memory: cut the image into tiles, or raise FULLCONV_MAX_PIXELS"
-        )
+    _check_amounts(max_per_image, im_width, im_height)
     if not binary_thresh > 0:
         raise ValueError(f"mask_voting needs binary_thresh > 0, got {binary_thresh}")
     masks = _checked(masks, "masks", (-1, 1, -1, np.shape(masks)[-1]))
@@ -135,3 +127,15 @@ def mask_voting(
     of_class = [dets[:, 0] == c if c else np.zeros(len(dets), bool) for c in range(num_classes)]
     boxes_of = [dets[rows, 1:].astype(np.float64) for rows in of_class]
     return boxes_of, [out[rows][:, np.newaxis] for rows in of_class]
+
+
+def _check_amounts(max_per_image: int, im_width: int, im_height: int) -> None:
+    if max_per_image < 1 or im_width < 1 or im_height < 1:
+        raise ValueError(
+            f"mask_voting needs max_per_image and image sides >= 1, got {max_per_image} and {im_width} x {im_height}"
+        )
+    if im_width * im_height > max_pixels():
+        raise ValueError(
+            f"mask_voting on {im_width} x {im_height} pixels, more than the limit of {max_pixels()}, would fill the "
+            "memory: cut the image into tiles, or raise FULLCONV_MAX_PIXELS"
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 from fullconv.lib.operators.library import Array, invoke
 
@@ -31,7 +31,7 @@ def assemble(
     PSROIPooling does. The paper does not say. Raises MXNetError, naming operator and value, when attributes or shapes
     do not fit.
     """
-    options = {"group_size": group_size, "window_size": window_size, "rule": rule}
+    options: Dict[str, Any] = {"group_size": group_size, "window_size": window_size, "rule": rule}
     outputs = invoke("fullconv_assemble", score_maps, windows, name=name, **options)
     return outputs[0], outputs[1]
 
@@ -40,6 +40,6 @@ def assemble_dense(
     score_maps: Array, group_size: int, window_size: int = 21, rule: str = "centre", name: Optional[str] = None
 ) -> Tuple[Array, Array]:
     """`assemble` of all windows: (masks, valid), each (B * H * W, window_size, window_size), row by row of the map."""
-    options = {"group_size": group_size, "window_size": window_size, "rule": rule}
+    options: Dict[str, Any] = {"group_size": group_size, "window_size": window_size, "rule": rule}
     outputs = invoke("fullconv_assemble", score_maps, name=name, dense=True, **options)
     return outputs[0], outputs[1]
