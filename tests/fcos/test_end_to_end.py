@@ -117,7 +117,7 @@ def test_however_an_update_is_divided_it_is_the_same(monkeypatch, folder, device
 
 
 @pytest.mark.parametrize("devices, images, remark", [("cpu:2", "2", "the whole update"), ("cpu", "2", "not of the 4")])
-def test_batch_norms_of_all_devices(monkeypatch, folder, caplog, devices, images, remark):
+def test_batch_norms_of_all_devices(monkeypatch, folder, capfd, devices, images, remark):
     """Two devices with two images each are one with four; batches that come one after another are not, and are said."""
     body = {"MODEL__BACKBONE__CONV_BODY": "MNV2-FPN-RETINANET", "MODEL__BACKBONE__USE_GN": "false"}
     same = {"INPUT__MIN_SIZE_TRAIN": "[64]", "DATALOADER__ASPECT_RATIO_GROUPING": "false", "SOLVER__MAX_ITER": "2"}
@@ -125,9 +125,9 @@ def test_batch_norms_of_all_devices(monkeypatch, folder, caplog, devices, images
     one, other = folder / "joint", folder / f"joint-{devices}"
     if not one.exists():
         run(monkeypatch, [train], words(folder, one, **same, SOLVER__IMS_PER_DEVICE="4"))
-    caplog.clear()
+    capfd.readouterr()
     run(monkeypatch, [train], words(folder, other, **same, SOLVER__IMS_PER_DEVICE=images, RUN__devices=devices))
-    assert remark in caplog.text
+    assert remark in "".join(capfd.readouterr())
     whole, found = (checkpoint.load_params(str(Path(out) / CFG.stem / "train4" / "model"), 1) for out in (one, other))
     equal = [
         np.allclose(found[part][name].asnumpy(), array.asnumpy(), rtol=1e-3, atol=1e-4)
