@@ -67,7 +67,7 @@ class Training(Session):
         """Fill in the parameters; returns the first piece to train: after the newest whole checkpoint, or 0."""
         if resume:
             return self.restore()
-        self.start_weights()
+        self.start()
         return 0
 
     def run(self, resume: bool) -> None:

@@ -15,4 +15,4 @@ from fullconv.instancefcn.config import CLASSIFIER_METHOD  # noqa: E402
 from fullconv.lib.experiment.command_line import main  # noqa: E402
 
 if __name__ == "__main__":
-    main(CLASSIFIER_METHOD, __doc__, propose, train, test)
+    main(CLASSIFIER_METHOD, __doc__, propose, train, then=test)

@@ -11,4 +11,4 @@ from fullconv.instancefcn.train_end2end import train  # noqa: E402
 from fullconv.lib.experiment.command_line import main  # noqa: E402
 
 if __name__ == "__main__":
-    main(METHOD, __doc__, check_test_set, train, test)
+    main(METHOD, __doc__, check_test_set, train, then=test)

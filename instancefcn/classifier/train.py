@@ -96,7 +96,7 @@ class Training(Session):
         if resume:
             check_classes(self.prefix, self.classes[""])
             return self.restore()
-        self.start_weights()
+        self.start()
         return 0
 
     def run(self, resume: bool) -> None:

@@ -47,6 +47,9 @@ def write(path: str, fill: Callable[[Writable], Any], checksum: bool = False, no
     with _replacing(path) as file:
         hashing = _HashingFile(file)
         fill(hashing)
+        # Whole on the disk before a digest says so: a full disk shows only here.
+        file.flush()
+        os.fsync(file.fileno())
         digest = hashing.digest.hexdigest()
         if checksum:
             _write_digests(path, [*_digests_before(path), digest], note)
