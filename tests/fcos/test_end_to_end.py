@@ -129,11 +129,9 @@ def test_batch_norms_of_all_devices(monkeypatch, folder, capfd, devices, images,
     run(monkeypatch, [train], words(folder, other, **same, SOLVER__IMS_PER_DEVICE=images, RUN__devices=devices))
     assert remark in "".join(capfd.readouterr())
     whole, found = (checkpoint.load_params(str(Path(out) / CFG.stem / "train4" / "model"), 1) for out in (one, other))
-    equal = [
-        np.allclose(found[part][name].asnumpy(), array.asnumpy(), rtol=1e-3, atol=1e-4)
-        for part in (0, 1)
-        for name, array in whole[part].items()
-    ]
+    pairs = [(found[part][n].asnumpy(), a.asnumpy()) for part in (0, 1) for n, a in whole[part].items()]
+    # By each array's scale: twenty norms of a few numbers each, from random weights, enlarge what rounding leaves.
+    equal = [np.abs(one - other).max() <= 1e-3 * np.abs(other).max() + 1e-4 for one, other in pairs]
     assert all(equal) == (devices == "cpu:2")
 
 
