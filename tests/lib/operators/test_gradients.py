@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from fullconv.lib.operators.assembling import assemble, assemble_dense
+from fullconv.lib.operators.batch_norm import batch_moments, batch_normalize
 from fullconv.lib.operators.channel_operator import group_max, group_pick, group_softmax
 from fullconv.lib.operators.deformable_conv import deformable_conv
 from fullconv.lib.operators.group_norm import group_norm
@@ -32,6 +33,8 @@ WITHOUT_GRADIENT = {
     "fullconv_fcis_head",
 }
 """It is zero, or refused, as the tests of each say."""
+STATEFUL = {"fullconv_batch_statistics"}
+"""Changes inputs; `test_batch_norm.py` has its gradients."""
 Arrays = Dict[str, np.ndarray]
 
 
@@ -89,6 +92,12 @@ def normalised(random: np.random.RandomState, height: int, width: int) -> Arrays
     return {"x": random.randn(2, 8, height, width), "gamma": random.randn(8), "beta": random.randn(8)}
 
 
+def measured(random: np.random.RandomState, height: int, width: int) -> Arrays:
+    """With a mean and a variance of each channel."""
+    found = normalised(random, height, width)
+    return {"x": found.pop("x"), "statistics": np.stack([random.randn(8), 0.5 + random.rand(8)]), **found}
+
+
 def deformed(
     random: np.random.RandomState, height: int, width: int, stride: Tuple[int, int], modulated: bool
 ) -> Arrays:
@@ -133,6 +142,10 @@ CASES = {
         for kind in ("iou", "linear_iou", "giou")
     },
     "group_norm": Case(lambda x, **others: group_norm(x, 4, eps=0.1, **others), normalised, ("x", "gamma", "beta")),
+    "batch_moments": Case(lambda x: batch_moments(x), scored),
+    "batch_normalize": Case(
+        lambda x, **others: batch_normalize(x, **others, eps=0.1), measured, ("x", "statistics", "gamma", "beta")
+    ),
     "deformable_conv": deformable((1, 1), False),
     "deformable_conv modulated": deformable((1, 1), True),
     "deformable_conv strided": deformable((2, 3), True),
@@ -142,7 +155,8 @@ CASES = {
 def test_every_operator_is_here() -> None:
     here = {name.split()[0] for name in CASES}
     assert {
-        name.rsplit("_contrib_")[-1].replace("fullconv_", "") for name in set(registered()) - WITHOUT_GRADIENT
+        name.rsplit("_contrib_")[-1].replace("fullconv_", "")
+        for name in set(registered()) - WITHOUT_GRADIENT - STATEFUL
     } == here
     assert set(registered()) >= WITHOUT_GRADIENT
 
