@@ -32,6 +32,8 @@ SMALL = {
     "MODEL.RESNETS.BACKBONE_OUT_CHANNELS": "32",
     "SOLVER.OPTIMIZER": "torch_sgd",
     "SOLVER.IMS_PER_BATCH": "4",
+    "SOLVER.IMS_PER_DEVICE": "2",
+    "RUN.devices": "cpu",
     "SOLVER.MAX_ITER": "4",
     "SOLVER.CHECKPOINT_PERIOD": "2",
     "SOLVER.STEPS": "[3]",

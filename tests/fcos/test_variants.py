@@ -12,6 +12,7 @@ import pytest
 
 from fullconv.fcos import assembly
 from fullconv.fcos import config as fcos_config
+from fullconv.fcos.model import Trained
 from fullconv.fcos.preprocess import InputSpec
 from fullconv.fcos.symbols.fcos import level_sizes, train_symbol
 from fullconv.fcos.symbols.fcos import test_symbol as network_symbol
@@ -19,11 +20,12 @@ from fullconv.fcos.symbols.head import LevelOutputs
 from fullconv.fcos.symbols.losses import losses
 from fullconv.fcos.symbols.spec import HeadSpec, LossSpec, NetworkSpec
 from fullconv.fcos.targets import positives
-from fullconv.fcos.tester import Detector
+from fullconv.fcos.tester import ViewSpec
 from fullconv.fcos.weights import Start, start_weights
 from fullconv.lib.core.matching import expected_shapes
 from fullconv.lib.core.optimizer.multipliers import lr_multipliers
 from fullconv.lib.core.trainer import Trainer
+from fullconv.lib.engines.network import BY_MXNET
 from fullconv.lib.network.dla import DLASpec
 from fullconv.lib.network.fpn import FPNSpec
 from fullconv.lib.network.hrfpn import HRFPNSpec
@@ -164,7 +166,8 @@ def test_one_training_step(name: str, quality: str) -> None:
     assert not [key for key in still if "scales" not in key]
     args, aux = trainer.get_params()
     results = assembly.result_spec(fcos_config.load())._replace(threshold=0.005, strides=network.strides)
-    detector = Detector(network, InputSpec((64,), 96, divisor=32), results, {**args, **aux}, mx.cpu())
+    made = Trained(network, InputSpec((64,), 96, divisor=32), results, ViewSpec(), {**args, **aux})
+    detector = made.detector(BY_MXNET, mx.cpu())
     found = detector.detect(np.random.RandomState(2).randint(0, 256, (64, 90, 3)).astype(np.uint8))
     assert len(found) and np.isfinite(found.boxes).all()
 
