@@ -176,7 +176,7 @@ def _classifier() -> EasyDict:
     return group
 
 
-load = base.loader(defaults, check)
+load = base.loader(defaults, check, "InstanceFCN")
 
 METHOD = Method(
     "InstanceFCN",

@@ -200,7 +200,7 @@ def test_boxes_of_voc_are_recognised_and_fcos_gets_its_lines(tmp_path, capsys):
 
 
 def test_boxes_without_extent_leave_nothing_to_train_on(tmp_path, capsys):
-    write(tmp_path / "annotations" / "train.json", coco(2, bbox=[0, 0, 0, 0]))
+    write(tmp_path / "annotations" / "train.json", coco(2, bbox=[0, 0, 0, 0], segmentation=[]))
     picture(tmp_path / "train" / "a.png")
     assert main([str(tmp_path), "--boxes"]) == 1
     printed = capsys.readouterr().out
