@@ -25,7 +25,7 @@ H, W = 30, 40
 def coco(count=1, **changes):
     images = [{"id": 1, "file_name": "a.png", "height": H, "width": W}]
     record = {"image_id": 1, "category_id": 1, "bbox": [5, 5, 11, 11], "area": 100, "iscrowd": 0}
-    record.update(segmentation=[[5, 5, 15, 5, 15, 15, 5, 15]], **changes)
+    record.update({"segmentation": [[5, 5, 15, 5, 15, 15, 5, 15]], **changes})
     records = [{"id": i, **record} for i in range(count)]
     return {"images": images, "categories": [{"id": 1, "name": "cat"}], "annotations": records}
 
