@@ -44,6 +44,7 @@ CALLS = {
 PLACES = {
     "Image.open": "lib/dataset/image.py",  # with a list of formats and a limit of pixels
     "nd.load": "lib/core/checked_file.py",  # behind a walk through the file
+    "sym.load_json": "lib/core/joint_batch.py",  # of a graph that this process made, no file's
 }
 
 

@@ -76,6 +76,7 @@ FCOS = {
     "prefix": "train6/model",
     "keys": {
         "DATASETS.TRAIN": "['train6']",
+        "RUN.devices": "cpu",
         "INPUT.MIN_SIZE_TRAIN": "[64,80]",
         "MODEL.FCOS.NUM_CONVS": 1,
         "MODEL.RESNETS.BACKBONE_OUT_CHANNELS": 32,
