@@ -3,10 +3,8 @@
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import mxnet as mx
@@ -134,20 +132,6 @@ def test_one_device_accumulating_equals_two_devices(folder):
     for name in a:
         if "_moving_" not in name:  # batch statistics: each device keeps its own
             np.testing.assert_allclose(a[name], b[name], rtol=1e-4, atol=1e-5, err_msg=name)
-
-
-def test_killed_and_resumed_is_as_uninterrupted(folder, finished):
-    words = settings(folder, folder / "killed")
-    process = subprocess.Popen([sys.executable, str(TRAIN_TEST), *words], stdout=subprocess.DEVNULL)
-    first = Path(prefix_of(folder / "killed") + "-0001.resume")
-    deadline = time.time() + 200
-    while not first.exists() and process.poll() is None and time.time() < deadline:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    resumed = script(TRAIN_TEST, [*words[:2], "--resume", *words[2:]])
-    assert "resumed from" in resumed.stdout
-    assert_same_arrays(arrays(prefix_of(folder / "killed"), 2), arrays(prefix_of(folder / "a"), 2))
 
 
 @pytest.mark.parametrize(

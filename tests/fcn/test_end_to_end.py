@@ -4,10 +4,8 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -121,23 +119,6 @@ def test_each_stage_starts_from_the_one_before(finished):
     coarse, fine = arrays(output.parent, "voc-fcn32s"), arrays(output.parent, "voc-fcn16s")
     near = np.abs(coarse["conv1_1_weight"] - fine["conv1_1_weight"]).max()
     assert 0 < near < 0.1 * np.abs(coarse["conv1_1_weight"]).max()
-
-
-def test_killed_and_resumed_is_as_uninterrupted(folder, finished):
-    words = settings(folder, folder / "killed")
-    process = subprocess.Popen([sys.executable, str(TRAIN_TEST), *words], stdout=subprocess.DEVNULL)
-    first = folder / "killed" / CFG.stem / "train6" / "voc-fcn32s-0001.resume"
-    deadline = time.time() + 200
-    while not first.exists() and process.poll() is None and time.time() < deadline:
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    # It must not change a number that MXNet is told to use deterministic algorithms alone.
-    env = {**os.environ, "MXNET_ENFORCE_DETERMINISM": "1"}
-    text = script(TRAIN_TEST, [*words[:2], "--resume", *words[2:]], env=env)
-    assert "resumed from" in text
-    for stage in STAGES:
-        assert_same_arrays(arrays(folder / "killed", stage), arrays(folder / "a", stage))
 
 
 def test_a_classifier_gives_the_trunk(folder, monkeypatch, capsys):
