@@ -83,7 +83,11 @@ def test_devices_are_one_device_with_all_their_images(devices, sizes):
     for name in one[0]:
         np.testing.assert_allclose(many[0][name], one[0][name], rtol=1e-5, atol=1e-6, err_msg=name)
     for name in one[2]:
-        np.testing.assert_allclose(many[2][name], one[2][name], rtol=1e-5, atol=1e-5, err_msg=name)
+        # Scale and shift that the next batch norm takes back have a gradient of 0: what is left is what sums of large
+        # numbers leave of rounding.
+        undone = name.startswith("fixed_")
+        assert not undone or np.abs(one[2][name]).max() < 1e-4
+        np.testing.assert_allclose(many[2][name], one[2][name], rtol=1e-5, atol=1e-4 if undone else 1e-5, err_msg=name)
     np.testing.assert_allclose(many[1], one[1], rtol=1e-5)
     assert many[3][0] * devices == one[3][0] == 4 and many[3][1:] == one[3][1:]
 
