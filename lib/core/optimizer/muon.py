@@ -74,7 +74,7 @@ def orthogonalised(matrices: Sequence[np.ndarray]) -> List[np.ndarray]:
     of the work for wide X. By NumPy, whose products are several times as fast as MXNet's.
     """
     # Nothing depends on the size of a matrix; the squares of large numbers would.
-    matrices = [x / max(np.abs(x).max(), np.float32(1e-30)) for x in matrices]
+    matrices = [_without_tiny(x / max(np.abs(x).max(), np.float32(1e-30))) for x in matrices]
     tall = [len(x) > x.shape[1] for x in matrices]
     # The smaller of the two: no matrix is larger than the shorter side.
     grams = [x.T @ x if t else x @ x.T for x, t in zip(matrices, tall)]
@@ -89,14 +89,22 @@ def orthogonalised(matrices: Sequence[np.ndarray]) -> List[np.ndarray]:
 
 def _inverse_roots(grams: np.ndarray) -> np.ndarray:
     """About the inverse square root of every (n, n) matrix of (k, n, n)."""
+    # Channels that have died leave ever smaller momenta: products of numbers too small for full precision take a
+    # hundred times as long. What is dropped would stay below a ten-millionth of a step.
     eye = np.eye(grams.shape[-1], dtype=np.float32)
     # The trace of X X' is the squared Frobenius norm of X, with which no singular value is above 1.
     norms = np.maximum(np.trace(grams, axis1=1, axis2=2), np.float32(1e-30))[:, None, None]
-    grams, factors = grams / norms, eye / np.sqrt(norms)
+    grams, factors = _without_tiny(grams / norms), eye / np.sqrt(norms)
     a, b, c = np.array(NEWTON_SCHULZ, np.float32)
     for _ in range(5):
-        step = a * eye + b * grams + c * (grams @ grams)
-        factors = step @ factors
+        step = a * eye + b * grams + c * _without_tiny(grams @ grams)
+        factors = _without_tiny(step @ factors)
         # The Gram matrix of the X that `factors` now makes: all of these matrices are polynomials of one, and commute.
-        grams = step @ (step @ grams)
+        grams = _without_tiny(step @ _without_tiny(step @ grams))
     return factors
+
+
+def _without_tiny(x: np.ndarray) -> np.ndarray:
+    """`x`, changed: 0 where it is below 1e-16; the largest numbers are about 1."""
+    x[np.abs(x) < np.float32(1e-16)] = 0
+    return x

@@ -61,3 +61,13 @@ def test_muon_steps_along_the_orthogonalised_momentum_and_leaves_vectors_to_adam
     for name in momentum:
         np.testing.assert_allclose(ours[name].asnumpy(), values[name], rtol=1e-3, atol=1e-3)
     np.testing.assert_array_equal(ours["a_bias"].asnumpy(), vector["a_bias"].asnumpy())
+
+
+def test_channels_that_died_leave_no_numbers_below_full_precision():
+    """Products of such numbers take a processor a hundred times as long: trainings grew ever slower."""
+    x = np.random.RandomState(0).randn(6, 20).astype(np.float32)
+    x[3] *= np.float32(1e-22)
+    (found,) = orthogonalised([x])
+    others = [row for row in range(6) if row != 3]
+    np.testing.assert_allclose(found[others], orthogonalised([x[others]])[0], atol=1e-5)
+    assert not found[3].any()
