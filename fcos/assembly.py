@@ -14,6 +14,7 @@ from fullconv.fcos.symbols.spec import BodySpec, HeadSpec, LossSpec, NetworkSpec
 from fullconv.fcos.tester import ViewSpec
 from fullconv.fcos.weights import Start, weight_path
 from fullconv.lib.core.optimizer.multipliers import Rule
+from fullconv.lib.core.sampler import batches_each
 from fullconv.lib.core.schedule import MultiFactorSchedule, Warmup
 from fullconv.lib.network.dla import DLASpec
 from fullconv.lib.network.fpn import FPNSpec
@@ -160,13 +161,7 @@ def accumulated(config: EasyDict, devices: int) -> int:
     Raises ValueError: they cannot.
     """
     solver = config.SOLVER
-    batches, rest = divmod(solver.IMS_PER_BATCH, solver.IMS_PER_DEVICE * devices)
-    if rest or not batches:
-        raise ValueError(
-            f"SOLVER.IMS_PER_BATCH is {solver.IMS_PER_BATCH}: {devices} devices that take IMS_PER_DEVICE "
-            f"{solver.IMS_PER_DEVICE} images at a time cannot make it up; change one of the three"
-        )
-    return batches
+    return batches_each("SOLVER.IMS_PER_BATCH", solver.IMS_PER_BATCH, solver.IMS_PER_DEVICE, devices)
 
 
 def norm_remark(solver: EasyDict, devices: int, update: int) -> str:

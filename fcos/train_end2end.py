@@ -75,14 +75,6 @@ class Training(Session):
             arrays = measured(self.symbol, arrays, islice(self.loader.epoch(0), MEASURED))
         self.trainer.set_params(arrays, arrays)
 
-    def begin(self, resume: bool) -> int:
-        """Fill in the parameters; returns the first piece to train: after the newest whole checkpoint, or 0."""
-        if resume:
-            self.check_classes()
-            return self.restore()
-        self.start()
-        return 0
-
     def run(self, resume: bool) -> None:
         """Train to the last iteration."""
         begin, solver = self.begin(resume), self.config.SOLVER

@@ -17,6 +17,7 @@ from fullconv.instancefcn.targets import WindowRule
 from fullconv.instancefcn.tester import ResultSpec
 from fullconv.instancefcn.weights import Start
 from fullconv.lib.core.optimizer.multipliers import Rule
+from fullconv.lib.core.sampler import batches_each
 from fullconv.lib.core.schedule import MultiFactorSchedule, Warmup
 from fullconv.lib.network.norm import NormSpec, norm_of
 from fullconv.lib.network.resnet_spec import ResNetSpec, resnet_spec
@@ -117,13 +118,7 @@ def accumulated(train: EasyDict, devices: int) -> int:
 
     Raises ValueError: they cannot.
     """
-    batches, rest = divmod(train.BATCH_IMAGES, train.IMS_PER_DEVICE * devices)
-    if rest or not batches:
-        raise ValueError(
-            f"BATCH_IMAGES is {train.BATCH_IMAGES}: {devices} devices that take IMS_PER_DEVICE "
-            f"{train.IMS_PER_DEVICE} images at a time cannot make it up; change one of the three"
-        )
-    return batches
+    return batches_each("BATCH_IMAGES", train.BATCH_IMAGES, train.IMS_PER_DEVICE, devices)
 
 
 def pieces(train: EasyDict) -> int:

@@ -63,13 +63,6 @@ class Training(Session):
         arrays = start_weights(shapes, start, self.settings.generator(), self.logger.info)
         self.trainer.set_params(arrays, arrays)
 
-    def begin(self, resume: bool) -> int:
-        """Fill in the parameters; returns the first piece to train: after the newest whole checkpoint, or 0."""
-        if resume:
-            return self.restore()
-        self.start()
-        return 0
-
     def run(self, resume: bool) -> None:
         """Train to the last update."""
         begin, train = self.begin(resume), self.config.TRAIN

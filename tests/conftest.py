@@ -42,3 +42,10 @@ def fcis_reference(reference_dir: Path) -> Callable[[str], Dict[str, np.ndarray]
             return {key: arrays[key] for key in arrays.files}
 
     return load
+
+
+@pytest.fixture(params=["onnxruntime", "openvino"])
+def engine(request: pytest.FixtureRequest) -> str:
+    """Each of the engines besides MXNet; skipped where it is not installed."""
+    pytest.importorskip(request.param)
+    return str(request.param)

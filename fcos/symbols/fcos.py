@@ -9,7 +9,6 @@ from typing import Callable, Dict, List, Sequence, Tuple
 
 import mxnet as mx
 
-from fullconv.fcos.levels import LEVELS as LEVELS
 from fullconv.fcos.levels import STRIDES
 from fullconv.fcos.symbols.head import Head, LevelOutputs
 from fullconv.fcos.symbols.losses import losses

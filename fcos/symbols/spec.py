@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import List, Tuple, Union
 
-from fullconv.fcos.levels import STRIDES as STRIDES
-from fullconv.fcos.levels import level_name
+from fullconv.fcos.levels import STRIDES, level_name
 from fullconv.lib.network.dla import DLASpec
 from fullconv.lib.network.fpn import FPNSpec
 from fullconv.lib.network.hrfpn import HRFPNSpec

@@ -20,7 +20,6 @@ from fullconv.lib.core.trainer import Trainer
 from fullconv.lib.dataset.detection.detection_set import DetectionSet
 from fullconv.lib.dataset.errors import DatasetError
 from fullconv.lib.evaluation.proposal_files import Segments, read_proposals
-from fullconv.lib.experiment.class_file import check_classes
 from fullconv.lib.experiment.command_line import TRAIN, Run, main
 from fullconv.lib.experiment.session import Session
 
@@ -90,14 +89,6 @@ class Training(Session):
         shapes, start = self.trainer.param_shapes(), assembly.start(self.config)
         arrays = start_weights(shapes, start, self.settings.generator(), self.logger.info)
         self.trainer.set_params(arrays, arrays)
-
-    def begin(self, resume: bool) -> int:
-        """Fill in the parameters; returns the first piece to train: after the newest whole checkpoint, or 0."""
-        if resume:
-            check_classes(self.prefix, self.classes[""])
-            return self.restore()
-        self.start()
-        return 0
 
     def run(self, resume: bool) -> None:
         """Train to the last update."""

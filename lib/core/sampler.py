@@ -43,6 +43,20 @@ class Share(NamedTuple):
 ALONE = Share()
 
 
+def batches_each(key: str, update: int, images: int, devices: int) -> int:
+    """Batches of so many images that each device takes of an update of `update` images.
+
+    key: of the configuration, for the message, beside IMS_PER_DEVICE. Raises ValueError: they do not make it up.
+    """
+    batches, rest = divmod(update, images * devices)
+    if rest or not batches:
+        raise ValueError(
+            f"{key} is {update}: {devices} devices that take IMS_PER_DEVICE {images} images at a time cannot make it "
+            "up; change one of the three"
+        )
+    return batches
+
+
 class Sampler(Protocol):
     """The batches of every epoch."""
 

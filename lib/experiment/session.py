@@ -96,6 +96,14 @@ class Session:
         if self.world.first:
             self.start_weights()
 
+    def begin(self, resume: bool) -> int:
+        """Fill in the parameters; returns the first epoch to train: after the newest whole checkpoint, or 0."""
+        if resume:
+            self.check_classes()
+            return self.restore()
+        self.start()
+        return 0
+
     def run(self, resume: bool) -> None:
         """Train to the end, from the start weights or the newest checkpoint."""
         raise NotImplementedError

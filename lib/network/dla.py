@@ -14,7 +14,7 @@ import mxnet as mx
 from fullconv.lib.network.backbone import FeatureMap
 from fullconv.lib.network.halved import halved
 from fullconv.lib.network.norm import FIXED, NormSpec
-from fullconv.lib.network.unit import unit
+from fullconv.lib.network.unit import Unit
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class DLA:
     """The backbone of a specification."""
 
     def __init__(self, spec: DLASpec = DLASpec()) -> None:
-        self.spec = spec
+        self.spec, self._unit = spec, Unit(spec.prefix, spec.norm)
 
     def features(self, data: mx.sym.Symbol) -> Dict[str, FeatureMap]:
         """Maps `res2` to `res5`, levels 2 to 5 of the paper, of strides 4, 8, 16, 32, of images (N, 3, H, W)."""
@@ -85,16 +85,3 @@ class DLA:
         body = self._unit(body, f"{name}.conv2", f"{name}.bn2", channels, relu=False)
         total = mx.sym.elemwise_add(body, shortcut, name=f"{self.spec.prefix}{name}.sum")
         return mx.sym.Activation(total, act_type="relu", name=f"{self.spec.prefix}{name}.sum_relu")
-
-    def _unit(
-        self,
-        data: mx.sym.Symbol,
-        conv: str,
-        norm: str,
-        channels: int,
-        kernel: int = 3,
-        stride: int = 1,
-        relu: bool = True,
-    ) -> mx.sym.Symbol:
-        names = self.spec.prefix + conv, self.spec.prefix + norm
-        return unit(data, *names, channels, self.spec.norm, kernel, stride, relu=relu)

@@ -13,7 +13,7 @@ import mxnet as mx
 
 from fullconv.lib.network.backbone import FeatureMap
 from fullconv.lib.network.norm import FIXED, NormSpec
-from fullconv.lib.network.unit import unit
+from fullconv.lib.network.unit import Unit
 
 STEM, STEM_STRIDE, FIRST = 64, 4, 256
 """Channels and stride of the two convolutions at the beginning; channels of the bottleneck blocks behind them."""
@@ -40,7 +40,7 @@ class HRNet:
     """The backbone of a specification."""
 
     def __init__(self, spec: HRNetSpec) -> None:
-        self.spec = spec
+        self.spec, self._unit = spec, Unit(spec.prefix, spec.norm)
 
     def features(self, data: mx.sym.Symbol) -> Dict[str, FeatureMap]:
         """The four branches, `branch0` to `branch3`, of strides 4, 8, 16, 32, of images (N, 3, H, W)."""
@@ -111,16 +111,3 @@ class HRNet:
     def _sum(self, terms: List[mx.sym.Symbol], name: str) -> mx.sym.Symbol:
         total = mx.sym.add_n(*terms, name=f"{self.spec.prefix}{name}.sum")
         return mx.sym.Activation(total, act_type="relu", name=f"{self.spec.prefix}{name}.sum_relu")
-
-    def _unit(
-        self,
-        data: mx.sym.Symbol,
-        conv: str,
-        norm: str,
-        channels: int,
-        kernel: int = 3,
-        stride: int = 1,
-        relu: bool = True,
-    ) -> mx.sym.Symbol:
-        names = self.spec.prefix + conv, self.spec.prefix + norm
-        return unit(data, *names, channels, self.spec.norm, kernel, stride, relu=relu)

@@ -9,7 +9,7 @@ import mxnet as mx
 
 from fullconv.lib.network.backbone import FeatureMap
 from fullconv.lib.network.norm import NormSpec
-from fullconv.lib.network.unit import unit
+from fullconv.lib.network.unit import Unit
 
 STEM = 32
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
@@ -32,7 +32,7 @@ class MobileNetV2:
     """The backbone of a specification."""
 
     def __init__(self, spec: MobileNetV2Spec = MobileNetV2Spec()) -> None:
-        self.spec = spec
+        self.spec, self._linear = spec, Unit(spec.prefix, spec.norm)
 
     def features(self, data: mx.sym.Symbol) -> Dict[str, FeatureMap]:
         """Maps `res2` to `res5`, of strides 4, 8, 16, 32, of images (N, 3, H, W)."""
@@ -73,9 +73,7 @@ class MobileNetV2:
         groups: int = 1,
         relu: bool = True,
     ) -> mx.sym.Symbol:
-        data = unit(
-            data, self._name(conv), self._name(norm), channels, self.spec.norm, kernel, stride, groups, relu=False
-        )
+        data = self._linear(data, conv, norm, channels, kernel, stride, groups, relu=False)
         return mx.sym.clip(data, 0, 6, name=self._name(f"{norm}_relu6")) if relu else data
 
     def _name(self, name: str) -> str:

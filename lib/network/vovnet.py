@@ -14,7 +14,7 @@ import mxnet as mx
 from fullconv.lib.network.backbone import FeatureMap
 from fullconv.lib.network.halved import halved
 from fullconv.lib.network.norm import FIXED, NormSpec
-from fullconv.lib.network.unit import unit
+from fullconv.lib.network.unit import Unit
 
 LAYERS = 5
 """3x3 convolutions of a block."""
@@ -43,7 +43,7 @@ class VoVNet:
     """The backbone of a specification."""
 
     def __init__(self, spec: VoVNetSpec) -> None:
-        self.spec = spec
+        self.spec, self._named = spec, Unit(spec.prefix, spec.norm)
 
     def features(self, data: mx.sym.Symbol) -> Dict[str, FeatureMap]:
         """Maps `res2` to `res5`, of strides 4, 8, 16, 32, of images (N, 3, H, W)."""
@@ -75,5 +75,4 @@ class VoVNet:
         return mx.sym.broadcast_mul(data, mx.sym.clip(gate + 3, 0, 6) / 6)
 
     def _unit(self, data: mx.sym.Symbol, name: str, channels: int, kernel: int = 3, stride: int = 1) -> mx.sym.Symbol:
-        names = f"{self.spec.prefix}{name}.conv", f"{self.spec.prefix}{name}.norm"
-        return unit(data, *names, channels, self.spec.norm, kernel, stride)
+        return self._named(data, f"{name}.conv", f"{name}.norm", channels, kernel, stride)

@@ -73,18 +73,20 @@ struct ChannelLine {
   FC_HD float operator()(float x) const { return (x - centre) * scale + offset; }
 };
 
+// The numbers of an image's channel through that channel's line.
+struct LineRow {
+  const float* x;
+  float* out;
+  ChannelLine line;
+  FC_HD void operator()(int64_t at) const { out[at] = line(x[at]); }
+};
+
 // Gradient of the mean, 1 / n each, and of the variance, 2 (x - mean) / n.
 struct MomentsGradient {
   const float *grad, *data, *moments;
   float* grad_data;
   BatchShape s;
-  struct Row {
-    const float* x;
-    float* out;
-    ChannelLine line;
-    FC_HD void operator()(int64_t at) const { out[at] = line(x[at]); }
-  };
-  FC_HD Row row(int64_t r) const {
+  FC_HD LineRow row(int64_t r) const {
     const int64_t c = r % s.channels;
     const double share = 1 / s.per_channel();
     return {data + r * s.area,
@@ -157,13 +159,7 @@ struct BatchNormalize {
   float* out;
   BatchScale by;
   int64_t area;
-  struct Row {
-    const float* x;
-    float* out;
-    ChannelLine line;
-    FC_HD void operator()(int64_t at) const { out[at] = line(x[at]); }
-  };
-  FC_HD Row row(int64_t r) const {
+  FC_HD LineRow row(int64_t r) const {
     const int64_t c = r % by.channels;
     return {data + r * area, out + r * area, {by.mean(c), by.scale(c), beta[c]}};
   }

@@ -50,12 +50,6 @@ def picture(height=70, width=90, seed=3):
     return np.random.RandomState(seed).randint(0, 256, (height, width, 3)).astype(np.uint8)
 
 
-@pytest.fixture(params=["onnxruntime", "openvino"])
-def engine(request):
-    pytest.importorskip(request.param)
-    return request.param
-
-
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     """A checkpoint as training leaves it, and the file that is exported from it."""

@@ -23,6 +23,7 @@ from fullconv.lib.core import checkpoint
 from fullconv.lib.core.loader import EpochLoader
 from fullconv.lib.core.sampler import EpochSampler
 from fullconv.lib.experiment.command_line import main
+from tests.programs import runner
 
 CFG = "experiments/fcis/cfgs/resnet_small_shapes_fcis.yaml"
 H, W = 64, 96
@@ -69,19 +70,7 @@ def words(folder, *more):
 @pytest.fixture
 def run(monkeypatch, capsys, caplog):
     """run(options, *stages) as the scripts run them -> (exit code, everything written); a traceback fails the test."""
-
-    def program(options, *stages):
-        monkeypatch.setattr(sys, "argv", ["program", *map(str, options)])
-        caplog.clear()
-        try:
-            main(METHOD, "", *(stages or (check_test_set, train, run_test)))
-            code = 0
-        except SystemExit as stop:
-            code = stop.code
-        captured = capsys.readouterr()
-        return code, captured.out + captured.err + caplog.text
-
-    return program
+    return runner(METHOD, (check_test_set, train, run_test), monkeypatch, capsys, caplog)
 
 
 def setup(folder, *more):

@@ -20,38 +20,19 @@ from fullconv.lib.core import checkpoint
 from fullconv.lib.dataset.registry import segmentation_set
 from fullconv.lib.experiment.command_line import main
 from tests.comparing import assert_same_arrays
+from tests.methods.cases import FCN
 
 ROOT = Path(__file__).resolve().parents[2]
 CFG = ROOT / "experiments/fcn/cfgs/shapes_fcn.yaml"
 TRAIN_TEST = ROOT / "experiments/fcn/fcn_end2end_train_test.py"
 TEST = ROOT / "experiments/fcn/fcn_end2end_test.py"
-STAGES = ("voc-fcn32s", "voc-fcn16s")
+STAGES = FCN.networks
 
 
 def settings(folder, output, *more):
     """A run of seconds: two slim stages of four updates each, on six pictures."""
-    words = {
-        "output_path": output,
-        "default.devices": "cpu",
-        "symbol": ",".join(STAGES),
-        "dataset.dataset_path": f"{folder}/shapes",
-        "dataset.image_set": "train6",
-        "dataset.test_image_set": "val3",
-        "network.width": 0.0625,
-        "network.hidden": 16,
-        "network.dropout": 0.5,
-        "network.norm": "false",
-        "network.FIXED_PARAMS": "[]",
-        "TRAIN.lr": "0.01,0.001",
-        "TRAIN.max_iter": 4,
-        "TRAIN.snapshot": 2,
-        "TRAIN.BATCH_IMAGES": 1,
-        "TRAIN.order": "shuffle",
-        "TRAIN.warmup_step": 0,
-        "TRAIN.optimizer": "sgd",
-        "TRAIN.lr_policy": "step",
-        "TRAIN.lr_step": 0.5,
-    }
+    keys = {**FCN.keys, "dataset.test_image_set": "val3"}
+    words = {"output_path": output, "dataset.dataset_path": f"{folder}/shapes", **keys}
     pairs = [str(word) for pair in words.items() for word in pair]
     return ["--cfg", str(CFG), "--frequent", "2", "--set", *pairs, *map(str, more)]
 

@@ -27,12 +27,6 @@ ROOT = Path(__file__).resolve().parents[2]
 NAMES = ["background", "cat", "dog"]
 
 
-@pytest.fixture(params=["onnxruntime", "openvino"])
-def engine(request):
-    pytest.importorskip(request.param)
-    return request.param
-
-
 def weights(name, classes, **options):
     net = build(name, classes, width=1 / 16, hidden=8, **options)
     params, rng = initial_params(net), np.random.RandomState(0)

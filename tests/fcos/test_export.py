@@ -36,12 +36,6 @@ KEYS = ("INPUT.MIN_SIZE_TEST", "64", "MODEL.FCOS.NUM_CONVS", "1", "MODEL.RESNETS
 KEYS += ("MODEL.FCOS.INFERENCE_TH", "0.3", "TEST.DETECTIONS_PER_IMG", "30")
 
 
-@pytest.fixture(params=["onnxruntime", "openvino"])
-def engine(request):
-    pytest.importorskip(request.param)
-    return request.param
-
-
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     """A checkpoint as training leaves it, with class scores that differ, and the file that is exported from it."""

@@ -16,6 +16,7 @@ from fullconv.fcos.test import test as run_test
 from fullconv.fcos.train_end2end import train
 from fullconv.lib.convert import weights
 from fullconv.lib.experiment.command_line import main
+from tests.programs import runner
 
 CFG = "experiments/fcos/cfgs/coco_own_fcos.yaml"
 H, W = 64, 96
@@ -69,19 +70,7 @@ def words(folder, **changes):
 @pytest.fixture
 def run(monkeypatch, capsys, caplog):
     """run(options, *stages) as the scripts run them -> (exit code, everything written)."""
-
-    def program(options, *stages):
-        monkeypatch.setattr(sys, "argv", ["program", *map(str, options)])
-        caplog.clear()
-        try:
-            main(METHOD, "", *(stages or (check_test_set, train, run_test)))
-            code = 0
-        except SystemExit as stop:
-            code = stop.code
-        captured = capsys.readouterr()
-        return code, captured.out + captured.err + caplog.text
-
-    return program
+    return runner(METHOD, (check_test_set, train, run_test), monkeypatch, capsys, caplog)
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from fullconv.lib.core import checkpoint
+from tests.methods import cases
 
 ROOT = Path(__file__).resolve().parents[3]
 pytestmark = pytest.mark.skipif(
@@ -46,26 +47,7 @@ FCN = {
     "script": "-m fullconv.fcn.train_end2end",
     "alone": {"TRAIN.iter_size": 2},
     "prefix": "train6/voc-fcn16s",
-    "keys": {
-        "default.devices": "cpu",
-        "symbol": "voc-fcn32s,voc-fcn16s",
-        "dataset.image_set": "train6",
-        "dataset.test_image_set": "val3",
-        "network.width": 0.0625,
-        "network.hidden": 16,
-        "network.dropout": 0,
-        "network.norm": "false",
-        "network.FIXED_PARAMS": "[]",
-        "TRAIN.lr": "0.01,0.001",
-        "TRAIN.max_iter": 4,
-        "TRAIN.snapshot": 2,
-        "TRAIN.BATCH_IMAGES": 1,
-        "TRAIN.order": "shuffle",
-        "TRAIN.warmup_step": 0,
-        "TRAIN.optimizer": "sgd",
-        "TRAIN.lr_policy": "step",
-        "TRAIN.lr_step": 0.5,
-    },
+    "keys": {**cases.FCN.keys, "dataset.test_image_set": "val3", "network.dropout": 0},
 }
 FCOS = {
     "cfg": "fcos/cfgs/shapes_fcos.yaml",

@@ -8,9 +8,10 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from fullconv.fcos.symbols.fcos import LEVELS, OUTPUTS
+from fullconv.fcos.levels import LEVELS, STRIDES
+from fullconv.fcos.symbols.fcos import OUTPUTS
 from fullconv.fcos.symbols.head import Head
-from fullconv.fcos.symbols.spec import STRIDES, HeadSpec
+from fullconv.fcos.symbols.spec import HeadSpec
 from fullconv.lib.convert.state_dict import theirs
 from fullconv.lib.network.backbone import FeatureMap
 

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from fullconv.fcos import assembly, config
+from fullconv.fcos.levels import LEVELS
 from fullconv.fcos.metric import OUTPUT_NAMES
 from fullconv.fcos.postprocess import candidates, levels_of, select
 from fullconv.fcos.preprocess import prepare, resized_boxes, resized_size
-from fullconv.fcos.symbols.fcos import LEVELS, OUTPUTS, train_symbol
+from fullconv.fcos.symbols.fcos import OUTPUTS, train_symbol
 from fullconv.fcos.symbols.fcos import test_symbol as network_symbol
 from fullconv.fcos.targets import positives
 from fullconv.fcos.weights import load_model
