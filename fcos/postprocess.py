@@ -9,6 +9,7 @@ import numpy as np
 from fullconv.fcos.levels import STRIDES
 from fullconv.lib.nms.ml_nms import ml_nms
 from fullconv.lib.structures.detections import Detections
+from fullconv.lib.utils.sigmoid import sigmoid
 
 
 class ResultSpec(NamedTuple):
@@ -33,12 +34,6 @@ class Level(NamedTuple):
     logits: np.ndarray  # (C, h, w)
     boxes: np.ndarray  # (4, h, w), distances in pixels
     centerness: np.ndarray  # (1, h, w)
-
-
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    """1 / (1 + exp(-x)); float32 stays so."""
-    with np.errstate(over="ignore"):
-        return 1 / (1 + np.exp(-x))
 
 
 def levels_of(outputs: Dict[str, np.ndarray], names: Sequence[str], image: int = 0) -> List[Level]:

@@ -29,8 +29,9 @@ from fullconv.instancefcn.tester import Detector, assembled  # noqa: E402
 from fullconv.lib.core import checkpoint  # noqa: E402
 from fullconv.lib.experiment import demo  # noqa: E402
 from fullconv.lib.experiment.config import parse_overrides  # noqa: E402
-from fullconv.lib.mask.instance_proposals import Proposals, ScaleMaps, sigmoid  # noqa: E402
+from fullconv.lib.mask.instance_proposals import Proposals, ScaleMaps  # noqa: E402
 from fullconv.lib.utils import atomic  # noqa: E402
+from fullconv.lib.utils.sigmoid import sigmoid  # noqa: E402
 from fullconv.lib.visualize.heat import heat, over, tiles  # noqa: E402
 from fullconv.lib.visualize.instances import draw_instances, with_caption  # noqa: E402
 from fullconv.lib.visualize.page import Picture  # noqa: E402

@@ -11,7 +11,8 @@ import numpy as np
 
 from fullconv.instancefcn.symbols.spec import WindowSpec
 from fullconv.lib.bbox.overlaps import bbox_overlaps
-from fullconv.lib.mask.instance_proposals import Proposals, ScaleMaps, sigmoid
+from fullconv.lib.mask.instance_proposals import Proposals, ScaleMaps
+from fullconv.lib.utils.sigmoid import sigmoid
 
 Size = Tuple[int, int]
 

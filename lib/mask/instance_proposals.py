@@ -15,6 +15,7 @@ from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 import numpy as np
 
 from fullconv.lib.mask.encode import encode_crop
+from fullconv.lib.utils.sigmoid import sigmoid
 from fullconv.operator_cxx import c_library
 
 Size = Tuple[int, int]
@@ -69,12 +70,6 @@ class Proposals:
     def codes(self) -> List[Dict[str, Any]]:
         """COCO run-length codes of the masks, ready for json."""
         return [encode_crop(crop, box, *self.size) for crop, box in zip(self.crops, self.boxes)]
-
-
-def sigmoid(logits: np.ndarray) -> np.ndarray:
-    """1 / (1 + exp(-x)) in the type of `logits`."""
-    with np.errstate(over="ignore"):
-        return 1 / (1 + np.exp(-logits))
 
 
 def instance_proposals(

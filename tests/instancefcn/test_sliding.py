@@ -6,8 +6,9 @@ import numpy as np
 
 from fullconv.instancefcn.sliding import paste, slide
 from fullconv.instancefcn.symbols.spec import WindowSpec
-from fullconv.lib.mask.instance_proposals import ScaleMaps, instance_proposals, sigmoid
+from fullconv.lib.mask.instance_proposals import ScaleMaps, instance_proposals
 from fullconv.lib.nms.nms import py_nms
+from fullconv.lib.utils.sigmoid import sigmoid
 
 
 def pasted_by_loops(grid, place, windows, resized, image, thresh):
