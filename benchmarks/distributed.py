@@ -114,7 +114,7 @@ def images_per_second(updates: int, overlap: bool) -> float:
     pictures = 2 // world.size
     trainer = Trainer(net.train_symbol("valid"), [mx.cpu()], shapes, accumulate=pictures, kvstore="mpi")
     trainer.set_params({name: mx.nd.array(value) for name, value in initial_params(net).items()}, {})
-    if not overlap:
+    if not overlap and trainer.buckets is not None:
         total = trainer.buckets.sum
         trainer.buckets.sum = lambda arrays: (mx.nd.waitall(), total(arrays))
     rng = np.random.RandomState(world.rank)

@@ -81,7 +81,8 @@ class Trainer:
             self.store = mx.kv.create("device" if kvstore == MPI else kvstore)
             for key, name in enumerate(self.learned):
                 self.store.init(key, self.pools[0].grads[name].zeros_like())
-        self.buckets = Buckets(self.world, {n: self.pools[0].params[n].shape for n in self.learned})
+        shapes = {n: self.pools[0].params[n].shape for n in self.learned}
+        self.buckets = Buckets(self.world, shapes) if self.world.size > 1 else None
         if average:
             rescale_grad /= self.batches_per_update
         decays = wd_multipliers(symbol, rules)
@@ -242,5 +243,5 @@ class Trainer:
                 arrays = [g[name] for g in grads]
                 self.store.push(key, arrays, priority=-key)
                 self.store.pull(key, arrays[0], priority=-key)
-        if self.world.size > 1:
+        if self.buckets is not None:
             self.buckets.sum({name: grads[0][name] for name in self.learned})
